@@ -1,0 +1,542 @@
+"""
+Origins and the patterns that describe them: parsing and serialising.
+
+Strict on the wire, forgiving in configuration. Nothing here knows Django, and
+nothing here decides; deciding is the policy's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publicsuffixlist import PublicSuffixList
+
+# 253 characters of host name (RFC 1035, section 2.3.4), and room for the longest
+# scheme and port in use. Regular expressions rely on this bound.
+MAX_LENGTH: Final = 300
+
+DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+_SCHEME = r"[a-z][a-z0-9+.-]*"
+# The characters that DNS names and browsers have in common, and the underscore,
+# which browsers keep (RFC 1035 bounds a label at 63).
+_LABEL = r"[a-z0-9_-]{1,63}"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+_PORT = r"[1-9][0-9]{0,4}"
+_SERIALIZED = re.compile(rf"({_SCHEME})://({_HOST}|\[[0-9a-f:.]+\])(?::({_PORT}))?")
+# The WHATWG host parser reads a name whose last label is a number as an IPv4
+# address, and serialises it as four decimal numbers.
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LABEL_WILDCARD = re.compile(r"([a-z0-9_-]*)\*([a-z0-9_-]*)")
+
+
+class InvalidOrigin(ValueError):
+    """
+    A text that is no origin, or no pattern of origins.
+
+    ``value`` is the text, ``problem`` what is wrong with it (a clause such as
+    ``"it has a path"``), ``remedy`` what to write instead, where that is known.
+    """
+
+    def __init__(self, value: object, problem: str, remedy: str = "") -> None:
+        super().__init__(value, problem, remedy)
+        self.value = value
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        shown = ascii(self.value)
+        if len(shown) > 200:
+            shown = shown[:200] + "…"
+        return f"{shown} isn't a valid origin: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """
+    A tuple origin: scheme, host, port (RFC 6454, section 4).
+
+    ``port`` is None where it is the scheme's default, or where the scheme has
+    none. IPv6 hosts keep their brackets. ``str()`` gives the ASCII serialisation.
+    """
+
+    scheme: str
+    host: str
+    port: int | None = None
+    text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        port = "" if self.port is None else f":{self.port}"
+        object.__setattr__(self, "text", f"{self.scheme}://{self.host}{port}")
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def effective_port(self) -> int | None:
+        """The port that a connection to this origin would use, if known."""
+        return self.port or DEFAULT_PORTS.get(self.scheme)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is a loopback name (Secure Contexts, section 3.1)."""
+        return is_loopback(self.host)
+
+    @classmethod
+    def parse(cls, value: str) -> Origin:
+        """
+        Read a serialized origin, as a browser sends it (RFC 6454, section 6.2).
+
+        Letter case and an explicit default port are normalised. User info, paths,
+        percent signs, spaces, controls, leading zeros and non-ASCII characters are
+        refused, never repaired.
+
+        Raises InvalidOrigin, which says what was wrong.
+        """
+        return _parse_serialized(value)
+
+
+# The pages that connect come from few origins, so most headers were read before. The
+# bound keeps strangers' values from growing it: at most 1 MiB.
+@lru_cache(maxsize=1024)
+def _parse_serialized(value: str) -> Origin:
+    # isascii() first: lower() turns some non-ASCII letters (KELVIN SIGN) into
+    # ASCII ones, and gorilla/websocket had exactly that bug.
+    if len(value) > MAX_LENGTH:
+        raise InvalidOrigin(value, f"it is longer than {MAX_LENGTH} characters")
+    if not value.isascii():
+        raise InvalidOrigin(value, "it has a character outside ASCII")
+    match = _SERIALIZED.fullmatch(value.lower())
+    if match is None:
+        raise InvalidOrigin(value, _wire_problem(value))
+    scheme, host, digits = match.groups()
+    if host[0] == "[":
+        if host != _canonical_ipv6(value, host):
+            raise InvalidOrigin(value, "its IPv6 address isn't in canonical form")
+    elif len(host) > 254 or (len(host) == 254 and host[-1] != "."):
+        raise InvalidOrigin(value, "its host is longer than 253 characters")
+    elif scheme in DEFAULT_PORTS:
+        _check_ipv4(value, host)
+    if digits is None:
+        return Origin(scheme, host)
+    port = _port(value, digits)
+    return Origin(scheme, host, None if DEFAULT_PORTS.get(scheme) == port else port)
+
+
+class PatternKind(StrEnum):
+    """The shapes a pattern can have; see the grammar in the settings reference."""
+
+    EXACT = "exact"
+    SUBDOMAINS = "subdomains"
+    APEX_AND_SUBDOMAINS = "apex-and-subdomains"
+    LABEL = "label"
+    ANY_EXTENSION = "any-extension"
+    NULL = "null"
+    ALL = "all"
+    REGEX = "regex"
+
+
+@dataclass(frozen=True, slots=True)
+class OriginPattern:
+    """
+    A pattern of origins, in normal form; ``str()`` gives its canonical text.
+
+    ``host`` is the host without its wildcard. ``before`` and ``after`` are what
+    stands around the ``*`` of a wildcard inside the left-most label. ``port`` is
+    None for the default port, ``"*"`` for any.
+    """
+
+    kind: PatternKind
+    scheme: str = ""
+    host: str = ""
+    port: int | Literal["*"] | None = None
+    before: str = ""
+    after: str = ""
+    regex: re.Pattern[str] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> OriginPattern:
+        """
+        Read one pattern as people write it, forgivingly.
+
+        Upper case, a default port, a trailing slash, Unicode host names (UTS 46)
+        and uncompressed IPv6 addresses are normalised; `normalisations` says which.
+
+        Raises InvalidOrigin with the problem and the remedy for everything else.
+        """
+        return _PatternParser(text).parse()
+
+    @classmethod
+    def for_regex(cls, source: str | re.Pattern[str]) -> OriginPattern:
+        """
+        Wrap a regular expression, to be matched against the whole normalised origin.
+
+        Raises InvalidOrigin where it does not compile or matches bytes.
+        """
+        try:
+            regex = re.compile(source)
+        except (re.error, TypeError) as exc:
+            problem = f"it isn't a regular expression: {exc}"
+            raise InvalidOrigin(source, problem) from exc
+        if not isinstance(regex.pattern, str):
+            raise InvalidOrigin(source, "it is a regular expression over bytes")
+        return cls(PatternKind.REGEX, regex=regex)
+
+    def expand(self) -> tuple[OriginPattern, ...]:
+        """Return the apex and the wildcard for the dot form, else just this one."""
+        if self.kind is not PatternKind.APEX_AND_SUBDOMAINS:
+            return (self,)
+        place = (self.scheme, self.host, self.port)
+        return (
+            OriginPattern(PatternKind.EXACT, *place),
+            OriginPattern(PatternKind.SUBDOMAINS, *place),
+        )
+
+    def example(self) -> Origin | None:
+        """Return an origin that this pattern matches, or None if it has no tuple."""
+        port = None if self.port == "*" else self.port
+        match self.kind:
+            case PatternKind.EXACT | PatternKind.APEX_AND_SUBDOMAINS:
+                return Origin(self.scheme, self.host, port)
+            case PatternKind.SUBDOMAINS:
+                return Origin(self.scheme, f"subdomain.{self.host}", port)
+            case PatternKind.LABEL:
+                label = f"{self.before}x{self.after}"
+                return Origin(self.scheme, f"{label}.{self.host}", port)
+            case PatternKind.ANY_EXTENSION:
+                return Origin(self.scheme, "00000000-0000-4000-8000-000000000000")
+        return None
+
+    @property
+    def is_cleartext(self) -> bool:
+        """Whether pages over http:// match that are not on this very machine."""
+        return self.scheme in {"http", "ws"} and not is_loopback(self.host)
+
+    def __str__(self) -> str:
+        match self.kind:
+            case PatternKind.NULL:
+                return "null"
+            case PatternKind.ALL:
+                return "*"
+            case PatternKind.REGEX:
+                return f"re:{self.regex.pattern}" if self.regex else "re:"
+            case PatternKind.ANY_EXTENSION:
+                return f"{self.scheme}://*"
+            case PatternKind.SUBDOMAINS:
+                host = f"*.{self.host}"
+            case PatternKind.APEX_AND_SUBDOMAINS:
+                host = f".{self.host}"
+            case PatternKind.LABEL:
+                host = f"{self.before}*{self.after}.{self.host}"
+            case _:
+                host = self.host
+        port = "" if self.port is None else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+
+ALL_ORIGINS: Final = OriginPattern(PatternKind.ALL)
+
+
+def normalisations(text: str, pattern: OriginPattern) -> list[str]:
+    """Say, in clauses, what `OriginPattern.parse` changed to get from text to pattern."""
+    if pattern.kind in {PatternKind.NULL, PatternKind.ALL, PatternKind.REGEX}:
+        return []
+    changes = []
+    if text.endswith("/"):
+        changes.append("the trailing slash removed")
+    bare = text.removesuffix("/")
+    if not bare.isascii():
+        changes.append("the Unicode name written as ASCII")
+    elif bare != bare.lower():
+        changes.append("upper case lowered")
+    default = DEFAULT_PORTS.get(pattern.scheme)
+    if default and pattern.port is None and bare.endswith(f":{default}"):
+        changes.append("the default port removed")
+    if "[" in bare and pattern.host not in bare.lower():
+        changes.append("the IPv6 address compressed")
+    return changes
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host names this very machine: localhost, *.localhost, 127.0.0.1, [::1]."""
+    return host in {"localhost", "127.0.0.1", "[::1]"} or host.endswith(".localhost")
+
+
+def is_extension_id(host: str) -> bool:
+    """Whether a host is a well-formed UUID, as Firefox gives each installation one."""
+    return _UUID.fullmatch(host) is not None
+
+
+class _PatternParser:
+    """One run of the forgiving parser, so that each refusal can show the whole text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def refuse(self, problem: str, remedy: str = "") -> InvalidOrigin:
+        return InvalidOrigin(self.text, problem, remedy)
+
+    def parse(self) -> OriginPattern:
+        text = self.text
+        if not isinstance(text, str):
+            raise self.refuse("it isn't a string", "Write it in quotes.")
+        if text == "null":
+            return OriginPattern(PatternKind.NULL)
+        self.check_spelling()
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            name = text.lstrip("/") or "example.com"
+            raise self.refuse("it has no scheme", f"Write 'https://{name}'.")
+        scheme = scheme.lower()
+        if scheme == "*":
+            raise self.refuse(
+                "its scheme is a wildcard",
+                f"Write two entries, 'https://{rest}' and 'http://{rest}'.",
+            )
+        if not (scheme.isascii() and re.fullmatch(_SCHEME, scheme)):
+            raise self.refuse("its scheme isn't one", "Start with 'https://'.")
+        host, port = self.split_authority(scheme, rest.removesuffix("/"))
+        if "*" in host or host.startswith("."):
+            return self.wildcard(scheme, host, port)
+        return OriginPattern(PatternKind.EXACT, scheme, self.host(scheme, host), port)
+
+    def check_spelling(self) -> None:
+        text = self.text
+        if not text:
+            raise self.refuse(
+                "it is empty",
+                "Remove it. Splitting an empty environment variable gives ['']; "
+                "write [o for o in value.split(',') if o].",
+            )
+        if text == "*":
+            raise self.refuse(
+                "'*' isn't a pattern", "Set WSORIGIN_ALLOW_ALL_ORIGINS = True instead."
+            )
+        if len(text) > MAX_LENGTH:
+            raise self.refuse(f"it is longer than {MAX_LENGTH} characters")
+        if text.strip() != text:
+            raise self.refuse("it has space around it", f"Write {text.strip()!r}.")
+        for mark, name in ((",", "a comma"), (" ", "a space"), (";", "a semicolon")):
+            if mark in text:
+                raise self.refuse(f"it has {name} in it", "Write one origin per entry.")
+
+    def split_authority(
+        self, scheme: str, rest: str
+    ) -> tuple[str, int | Literal["*"] | None]:
+        if "@" in rest:
+            bare = rest.rpartition("@")[2]
+            raise self.refuse("it has user info", f"Write '{scheme}://{bare}'.")
+        for mark, part in (("?", "a query"), ("#", "a fragment"), ("/", "a path")):
+            if mark in rest:
+                bare = re.split(r"[/?#]", rest)[0]
+                raise self.refuse(f"it has {part}", f"Write '{scheme}://{bare}'.")
+        if rest.startswith("["):
+            host, bracket, digits = rest.partition("]")
+            host, digits = host + bracket, digits.removeprefix(":")
+            colon = rest != host
+        else:
+            host, mark, digits = rest.partition(":")
+            colon = bool(mark)
+        if not host:
+            raise self.refuse(
+                "it has no host",
+                "Pages from file:// send the origin 'null'."
+                if scheme == "file"
+                else f"Write '{scheme}://' and a host name.",
+            )
+        if not colon:
+            return host, None
+        if digits == "*":
+            return host, "*"
+        if not re.fullmatch(_PORT, digits):
+            raise self.refuse(
+                f"{digits!r} isn't a port", "A port is 1 to 65535, or '*' for any."
+            )
+        port = _port(self.text, digits)
+        return host, None if DEFAULT_PORTS.get(scheme) == port else port
+
+    def host(self, scheme: str, written: str) -> str:
+        """Normalise a host name, or an address."""
+        host = self.to_ascii(written).lower()
+        if host.startswith("["):
+            return _canonical_ipv6(self.text, host)
+        if not re.fullmatch(_HOST, host) or len(host.removesuffix(".")) > 253:
+            raise self.refuse(
+                f"{written!r} isn't a host name",
+                "Letters, digits, hyphens and dots; no empty part, none over 63 long.",
+            )
+        if scheme in DEFAULT_PORTS:
+            _check_ipv4(self.text, host)
+        return host
+
+    def to_ascii(self, host: str) -> str:
+        """Write U-labels as A-labels (UTS 46, non-transitional, as browsers do)."""
+        if host.isascii():
+            return host
+        import idna  # 30 ms of tables, for configuration only
+
+        try:
+            mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
+            return ".".join(
+                label if label.isascii() else idna.alabel(label).decode()
+                for label in mapped.split(".")
+            )
+        except idna.IDNAError as exc:
+            raise self.refuse(
+                f"its host isn't an internationalised name: {exc}",
+                "Write it as the address bar's copy gives it, with 'xn--' labels.",
+            ) from exc
+
+    def wildcard(
+        self, scheme: str, host: str, port: int | Literal["*"] | None
+    ) -> OriginPattern:
+        if scheme == "moz-extension" and host == "*" and port is None:
+            return OriginPattern(PatternKind.ANY_EXTENSION, scheme)
+        if scheme not in DEFAULT_PORTS:
+            raise self.refuse(
+                f"a wildcard works with http and https, not with {scheme}",
+                "Write the exact host, for an extension its id.",
+            )
+        if host.count("*") > 1 or (host.startswith(".") and "*" in host):
+            raise self.refuse(
+                "it has two wildcards", "One '*', in the left-most label."
+            )
+        label, _, parent = host.partition(".")
+        if not parent:
+            raise self.refuse(
+                "its wildcard covers every host",
+                f"Write '{scheme}://*.example.com', with a name of yours.",
+            )
+        if "*" in parent:
+            raise self.refuse(
+                "its wildcard isn't in the left-most label",
+                "Move the '*' to the start, or write one entry per name.",
+            )
+        parent = self.host(scheme, parent)
+        if parent.startswith("[") or _IPV4.fullmatch(parent):
+            raise self.refuse(
+                "an address has no subdomains", "Write the address alone."
+            )
+        if label in {"*", ""}:
+            self.check_not_shared(scheme, parent, only_icann=False)
+            kind = PatternKind.SUBDOMAINS if label else PatternKind.APEX_AND_SUBDOMAINS
+            return OriginPattern(kind, scheme, parent, port)
+        match = _LABEL_WILDCARD.fullmatch(label.lower())
+        if match is None:
+            raise self.refuse(
+                f"{label!r} isn't a label with one '*'",
+                "Around the '*': ASCII letters, digits and hyphens.",
+            )
+        # Below a registry's suffix (com, co.uk) anybody can register the other
+        # half. Below a hosting company's (vercel.app) that is the use this form
+        # was made for.
+        self.check_not_shared(scheme, parent, only_icann=True)
+        before, after = match.groups()
+        return OriginPattern(PatternKind.LABEL, scheme, parent, port, before, after)
+
+    def check_not_shared(self, scheme: str, parent: str, *, only_icann: bool) -> None:
+        """Refuse a wildcard over a public suffix: strangers register names below it."""
+        suffixes = public_suffixes(only_icann=only_icann)
+        name = parent.removesuffix(".")
+        # The second name is for suffixes that the list writes as a wildcard:
+        # below kawasaki.jp each name is a public suffix.
+        if suffixes.is_public(name) or suffixes.is_public(f"wsorigin-probe.{name}"):
+            raise self.refuse(
+                f"anybody can have a name below {name}, which is a public suffix",
+                f"Name yours: '{scheme}://*.yours.{name}'"
+                + (
+                    "."
+                    if only_icann or public_suffixes(only_icann=True).is_public(name)
+                    else f" or '{scheme}://*-yours.{name}'."
+                ),
+            )
+
+
+@lru_cache(maxsize=2)
+def public_suffixes(*, only_icann: bool) -> PublicSuffixList:
+    """Return the list of known public suffixes; unknown ones (corp) are not on it."""
+    from publicsuffixlist import PublicSuffixList  # 40 ms, for configuration only
+
+    return PublicSuffixList(accept_unknown=False, only_icann=only_icann)
+
+
+def _port(value: object, digits: str) -> int:
+    port = int(digits)
+    if port > 65535:
+        raise InvalidOrigin(value, f"port {port} is above 65535", "Ports end there.")
+    return port
+
+
+def _check_ipv4(value: object, host: str) -> None:
+    if _ENDS_IN_NUMBER.fullmatch(host) and not _IPV4.fullmatch(host):
+        raise InvalidOrigin(
+            value,
+            "its host ends in a number but isn't an IPv4 address",
+            "Write four numbers from 0 to 255, without leading zeros.",
+        )
+
+
+def _canonical_ipv6(value: object, host: str) -> str:
+    """
+    Serialise an IPv6 host as the WHATWG URL standard does (RFC 5952).
+
+    Not ``str(IPv6Address)``, which since Python 3.13 writes IPv4-mapped addresses
+    with dots, where browsers write them in hexadecimal.
+    """
+    try:
+        packed = IPv6Address(host[1:-1]).packed
+    except AddressValueError as exc:
+        raise InvalidOrigin(
+            value, "its IPv6 address isn't one", "Write it as in '[2001:db8::1]'."
+        ) from exc
+    groups = [f"{packed[i] << 8 | packed[i + 1]:x}" for i in range(0, 16, 2)]
+    start, length = max(_zero_runs(groups), key=lambda run: run[1], default=(0, 0))
+    if length < 2:
+        return f"[{':'.join(groups)}]"
+    head, tail = groups[:start], groups[start + length :]
+    return f"[{':'.join(head)}::{':'.join(tail)}]"
+
+
+def _zero_runs(groups: list[str]) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < len(groups):
+        length = 0
+        while start + length < len(groups) and groups[start + length] == "0":
+            length += 1
+        if length:
+            yield start, length
+        start += length + 1
+
+
+def _wire_problem(value: str) -> str:
+    """Say what keeps a header value from being a serialized origin."""
+    if not value:
+        return "it is empty"
+    for pattern, problem in (
+        (r"[\x00-\x20\x7f]", "it has a space or a control character"),
+        (r"^(?!.*://)", "it has no scheme"),
+        (r"@", "it has user info"),
+        (r"%", "it has a percent sign"),
+        (r"\\", "it has a backslash"),
+        (r"://[^/]*\?", "it has a query"),
+        (r"://[^/]*#", "it has a fragment"),
+        (r"://.*/", "it has a path"),
+        (r"://(:|$)", "it has no host"),
+        (r"\.\.|://\.", "its host has an empty label"),
+        (r":0[0-9]*$", "its port has a leading zero"),
+        (r":[^\[\]/]*:[^\[\]/]*$", "its port isn't one"),
+    ):
+        if re.search(pattern, value):
+            return problem
+    return "its host isn't one"
