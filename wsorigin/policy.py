@@ -1,0 +1,458 @@
+"""
+The policy: all rules, compiled; and the one function that decides.
+
+Guard, command, checks and tests all ask `Policy.decide`; nothing else compares
+origins. Where the rules come from is the sources' business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Final, Literal, NamedTuple
+
+from .handshake import Handshake
+from .origins import (
+    InvalidOrigin,
+    Origin,
+    OriginPattern,
+    PatternKind,
+    is_extension_id,
+)
+from .site import Relation, Site
+
+# In a consumer's allowed_origins: everything that the site's own settings allow.
+SITE: Final = "wsorigin.SITE"
+
+# A host can be in many rules that differ in the port. Enough to find the nearest.
+_NEAREST_PER_HOST: Final = 20
+
+
+class Reason(StrEnum):
+    """
+    Why a handshake was allowed or denied.
+
+    The values are public and stable: they appear unchanged in logs, JSON, denial
+    bodies and tests.
+    """
+
+    SAME_ORIGIN = "same-origin"
+    LISTED = "listed"
+    WILDCARD = "wildcard"
+    REGEX = "regex"
+    DEBUG_LOOPBACK = "debug-loopback"
+    ALL_ORIGINS = "all-origins"
+
+    MISSING = "missing"
+    MULTIPLE = "multiple"
+    MALFORMED = "malformed"
+    OPAQUE = "opaque"
+    UNLISTED = "unlisted"
+    HOST_NOT_ALLOWED = "host-not-allowed"
+    ORIGIN_REWRITTEN = "origin-rewritten"
+
+    TOKEN_REQUIRED = "token-required"  # noqa: S105  # a reason, no password
+    NO_COMMON_SUBPROTOCOL = "no-common-subprotocol"
+
+    @property
+    def sentence(self) -> str:
+        """What this reason means, for people."""
+        return _SENTENCES[self]
+
+
+_SENTENCES: Final = {
+    Reason.SAME_ORIGIN: "The page comes from this site itself.",
+    Reason.LISTED: "The origin is listed.",
+    Reason.WILDCARD: "A wildcard covers the origin.",
+    Reason.REGEX: "A regular expression matches the whole origin.",
+    Reason.DEBUG_LOOPBACK: "DEBUG is on and the page comes from this machine.",
+    Reason.ALL_ORIGINS: "WSORIGIN_ALLOW_ALL_ORIGINS is on.",
+    Reason.MISSING: (
+        "The handshake has no Origin header, so it does not come from a browser, "
+        "or a proxy removed the header."
+    ),
+    Reason.MULTIPLE: "The handshake has more than one Origin header.",
+    Reason.MALFORMED: "The Origin header isn't a serialized origin.",
+    Reason.OPAQUE: (
+        "The origin is opaque ('null'): a sandboxed frame, a data: or file: page, "
+        "or anybody who wants to look like one."
+    ),
+    Reason.UNLISTED: "No rule covers the origin.",
+    Reason.HOST_NOT_ALLOWED: (
+        "The page comes from the host that it connects to, but that host isn't in "
+        "ALLOWED_HOSTS. DNS rebinding looks like this."
+    ),
+    Reason.ORIGIN_REWRITTEN: (
+        "The browser says that another site started this, yet the Origin header "
+        "names this site: a proxy rewrites it, which switches the check off."
+    ),
+    Reason.TOKEN_REQUIRED: "This endpoint asks for a token.",
+    Reason.NO_COMMON_SUBPROTOCOL: (
+        "The client offered none of the subprotocols that this endpoint speaks."
+    ),
+}
+
+
+class MissingOrigin(StrEnum):
+    """What to do with a handshake that has no Origin header at all."""
+
+    REQUIRE_TOKEN = "require-token"  # noqa: S105  # a choice, no password
+    DENY = "deny"
+    ALLOW = "allow"
+
+
+_REASON_OF_KIND: Final = {
+    PatternKind.EXACT: Reason.LISTED,
+    PatternKind.NULL: Reason.LISTED,
+    PatternKind.SUBDOMAINS: Reason.WILDCARD,
+    PatternKind.APEX_AND_SUBDOMAINS: Reason.WILDCARD,
+    PatternKind.LABEL: Reason.WILDCARD,
+    PatternKind.ANY_EXTENSION: Reason.WILDCARD,
+    PatternKind.REGEX: Reason.REGEX,
+    PatternKind.ALL: Reason.ALL_ORIGINS,
+}
+
+# Patterns that strangers can satisfy at will: they open a socket, never a session.
+_NEVER_WITH_CREDENTIALS: Final = frozenset(
+    {PatternKind.NULL, PatternKind.ANY_EXTENSION, PatternKind.ALL}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    A pattern and where it came from.
+
+    ``source`` names the place so that a person can find it, such as
+    ``"CORS_ALLOWED_ORIGINS[2]"``. ``credentials`` says whether the cookies that
+    come along count; for ``null``, ``*`` and any extension they never do. A rule
+    with an ``audience`` matches only handshakes for that audience.
+    """
+
+    pattern: OriginPattern
+    source: str
+    credentials: bool = True
+    audience: str = ""
+    reason: Reason = field(default=Reason.LISTED)
+
+    def __post_init__(self) -> None:
+        if self.reason is Reason.LISTED:
+            object.__setattr__(self, "reason", _REASON_OF_KIND[self.pattern.kind])
+        if self.pattern.kind in _NEVER_WITH_CREDENTIALS:
+            object.__setattr__(self, "credentials", False)
+
+    def expand(self) -> tuple[Rule, ...]:
+        """Return the rules this one stands for: two for the dot form, else itself."""
+        if self.pattern.kind is not PatternKind.APEX_AND_SUBDOMAINS:
+            return (self,)
+        return tuple(
+            Rule(pattern, self.source, self.credentials, self.audience)
+            for pattern in self.pattern.expand()
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pattern} ({self.source})"
+
+
+class Decision(NamedTuple):
+    """
+    The answer to one handshake; true when it is allowed.
+
+    ``rule`` is the rule that allowed it, where one did. ``credentials`` says
+    whether the cookies that came along count.
+    """
+
+    allowed: bool
+    reason: Reason
+    rule: Rule | None = None
+    credentials: bool = False
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+class Nearest(NamedTuple):
+    """The rule that came closest to an origin that no rule covers, and the difference."""
+
+    rule: Rule
+    difference: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.difference}"
+
+
+class Explanation(NamedTuple):
+    """
+    A decision with its grounds.
+
+    ``matches`` are all rules that cover the origin, the deciding one first;
+    ``nearest`` is the rule that nearly did, where none does; ``problem`` says what
+    is wrong with a malformed header.
+    """
+
+    decision: Decision
+    origin: Origin | None
+    matches: tuple[Rule, ...]
+    nearest: Nearest | None
+    problem: str
+
+
+_MULTIPLE: Final = Decision(False, Reason.MULTIPLE)
+_MALFORMED: Final = Decision(False, Reason.MALFORMED)
+_OPAQUE: Final = Decision(False, Reason.OPAQUE)
+_UNLISTED: Final = Decision(False, Reason.UNLISTED)
+_HOST_NOT_ALLOWED: Final = Decision(False, Reason.HOST_NOT_ALLOWED)
+_REWRITTEN: Final = Decision(False, Reason.ORIGIN_REWRITTEN)
+_SAME_ORIGIN: Final = Decision(True, Reason.SAME_ORIGIN, None, True)
+
+
+class Policy:
+    """
+    All rules, compiled once; immutable afterwards.
+
+    A look-up asks a dictionary for the few canonical texts that could cover an
+    origin, so its cost does not grow with the rules; regular expressions, which
+    only settings may contain, are tried one after the other.
+
+    ``same_origin`` allows the site's own pages, ``missing`` says what becomes of
+    handshakes without an Origin header. ``base`` is a policy whose rules apply too.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule] = (),
+        *,
+        site: Site | None = None,
+        same_origin: bool = False,
+        missing: MissingOrigin = MissingOrigin.REQUIRE_TOKEN,
+        base: Policy | None = None,
+    ) -> None:
+        self.own_rules: Final = tuple(one for rule in rules for one in rule.expand())
+        self.site: Final = site or Site()
+        self.same_origin: Final = same_origin
+        self.missing: Final = missing
+        self.base: Final = base
+        # The narrower policies of endpoints, by their lists: they go when this goes.
+        self.endpoints: Final[dict[tuple[str, ...], Policy]] = {}
+        self._missing: Final = Decision(
+            missing is MissingOrigin.ALLOW, Reason.MISSING, None, False
+        )
+        self._exact: Final[dict[str, list[Rule]]] = {}
+        self._patterns: Final[dict[str, list[Rule]]] = {}
+        self._regexes: Final[list[Rule]] = []
+        self._suffixes: Final[set[str]] = set()
+        self._label_shapes: Final[dict[str, set[tuple[int, int]]]] = {}
+        self._by_host: Final[dict[str, list[Rule]]] = {}
+        self._by_parent: Final[dict[str, Rule]] = {}
+        self._any_port = False
+        for rule in self.own_rules:
+            self._index(rule)
+
+    def _index(self, rule: Rule) -> None:
+        pattern = rule.pattern
+        if pattern.kind is PatternKind.REGEX:
+            self._regexes.append(rule)
+            return
+        if pattern.port == "*":
+            self._any_port = True
+        if pattern.kind is PatternKind.EXACT and pattern.port != "*":
+            self._exact.setdefault(str(pattern), []).append(rule)
+        else:
+            self._patterns.setdefault(str(pattern), []).append(rule)
+        if pattern.kind is PatternKind.SUBDOMAINS:
+            self._suffixes.add(pattern.host)
+        elif pattern.kind is PatternKind.LABEL:
+            shape = (len(pattern.before), len(pattern.after))
+            self._label_shapes.setdefault(pattern.host, set()).add(shape)
+        if pattern.host:
+            near = self._by_host.setdefault(pattern.host, [])
+            if len(near) < _NEAREST_PER_HOST:
+                near.append(rule)
+            parent = pattern.host.partition(".")[2]
+            if "." in parent and pattern.kind is PatternKind.EXACT:
+                self._by_parent.setdefault(parent, rule)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, this policy's own before those of its base."""
+        return self.own_rules + (self.base.rules if self.base else ())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """
+        Twelve hexadecimal digits that name the content.
+
+        Two processes agree when their policies have the same one, in whatever
+        order their sources gave the rules.
+        """
+        lines = sorted(
+            f"{rule.pattern}|{rule.source}|{rule.credentials}|{rule.audience}"
+            for rule in self.own_rules
+        )
+        lines.append(f"{self.site}|{self.same_origin}|{self.missing}")
+        lines.append(self.base.fingerprint if self.base else "")
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+    def narrowed_to(self, rules: Sequence[Rule], *, with_site: bool) -> Policy:
+        """Return a policy of these rules, and of this one's only if ``with_site``."""
+        return Policy(
+            rules,
+            site=self.site,
+            same_origin=self.same_origin and with_site,
+            missing=self.missing,
+            base=self if with_site else None,
+        )
+
+    def decide(self, handshake: Handshake, audience: str = "") -> Decision:
+        """Decide whether a handshake may go on; pure, total, never raises."""
+        value = handshake.origin
+        if value is None:
+            return self._missing
+        if value == "null":
+            return self._allow(self._listed("null", audience)) or _OPAQUE
+        if "," in value:
+            return _MULTIPLE
+        try:
+            origin = Origin.parse(value)
+        except InvalidOrigin:
+            return _MALFORMED
+        relation = self.site.relation(origin, handshake)
+        if relation is Relation.SAME or relation is Relation.FOREIGN_HOST:
+            # Final, whatever the rules say: the header is somebody else's word.
+            if handshake.is_cross_site:
+                return _REWRITTEN
+            if self.same_origin and relation is Relation.SAME:
+                return _SAME_ORIGIN
+        decision = self._allow(self._matches(origin, audience))
+        if decision is not None:
+            return decision
+        if self.same_origin and relation is Relation.FOREIGN_HOST:
+            return _HOST_NOT_ALLOWED
+        return _UNLISTED
+
+    def explain(self, handshake: Handshake, audience: str = "") -> Explanation:
+        """Decide as `decide` does, and say which rules matched or nearly did."""
+        decision = self.decide(handshake, audience)
+        origin: Origin | None = None
+        matches: tuple[Rule, ...] = ()
+        nearest: Nearest | None = None
+        problem = ""
+        if handshake.origin == "null":
+            matches = tuple(self._listed("null", audience))
+        elif handshake.origin is not None and decision is not _MULTIPLE:
+            try:
+                origin = Origin.parse(handshake.origin)
+            except InvalidOrigin as exc:
+                problem = exc.problem
+            else:
+                matches = tuple(self._matches(origin, audience))
+        if decision.rule:
+            matches = (
+                decision.rule,
+                *(rule for rule in matches if rule is not decision.rule),
+            )
+        elif origin and not decision:
+            nearest = self._nearest(origin, audience)
+        return Explanation(decision, origin, matches, nearest, problem)
+
+    @staticmethod
+    def _allow(matches: Iterable[Rule]) -> Decision | None:
+        """Allow by the first rule that grants credentials, else by the first rule."""
+        first = None
+        for rule in matches:
+            if rule.credentials:
+                return Decision(True, rule.reason, rule, True)
+            first = first or rule
+        return Decision(True, first.reason, first, False) if first else None
+
+    def _matches(self, origin: Origin, audience: str) -> Iterator[Rule]:
+        """Yield the rules that cover an origin, the most specific first."""
+        for rule in self._exact.get(origin.text, ()):
+            if rule.audience in ("", audience):
+                yield rule
+        if self._patterns:
+            for key in self._keys(origin):
+                yield from self._listed(key, audience, own=True)
+        if self._regexes:
+            for rule in self._regexes:
+                if rule.pattern.regex and rule.pattern.regex.fullmatch(origin.text):
+                    yield rule
+        if self.base:
+            yield from self.base._matches(origin, audience)
+
+    def _listed(self, key: str, audience: str, *, own: bool = False) -> Iterator[Rule]:
+        for rule in self._patterns.get(key, ()):
+            if rule.audience in ("", audience):
+                yield rule
+        if self.base and not own:
+            yield from self.base._listed(key, audience)
+
+    def _keys(self, origin: Origin) -> Iterator[str]:
+        """Yield the canonical text of each pattern that could cover an origin."""
+        scheme, host = origin.scheme, origin.host
+        ports = [":*"] if self._any_port else []
+        if self._any_port:
+            yield f"{scheme}://{host}:*"
+        ports.insert(0, "" if origin.port is None else f":{origin.port}")
+        label, dot, rest = host.partition(".")
+        if rest in self._label_shapes:
+            for before, after in self._label_shapes[rest]:
+                if before + after < len(label):
+                    star = f"{label[:before]}*{label[len(label) - after :]}"
+                    for port in ports:
+                        yield f"{scheme}://{star}.{rest}{port}"
+        while dot:
+            if rest in self._suffixes:
+                for port in ports:
+                    yield f"{scheme}://*.{rest}{port}"
+            _, dot, rest = rest.partition(".")
+        if scheme == "moz-extension" and is_extension_id(host):
+            yield "moz-extension://*"
+        yield "*"
+
+    def _nearest(self, origin: Origin, audience: str) -> Nearest | None:
+        """Find the rule that differs least, by look-ups that do not grow with the rules."""
+        candidates = [
+            Nearest(rule, difference)
+            for rule in self._by_host.get(origin.host, ())
+            if (difference := _difference(rule, origin, audience))
+        ]
+        if candidates:
+            return min(candidates, key=lambda near: near.difference.count(" and "))
+        labels = origin.host.split(".")
+        for i in range(1, len(labels)):
+            below = self._by_host.get(".".join(labels[i:]))
+            if below:
+                return Nearest(below[0], "does not cover this name below it")
+        for i in range(len(labels) - 1, 1, -1):
+            start = self._by_host.get(".".join(labels[:i]))
+            if start:
+                owner = ".".join(labels[-2:])
+                return Nearest(start[0], f"only begins alike: {owner} owns this name")
+        sibling = self._by_parent.get(origin.host.partition(".")[2])
+        if sibling:
+            return Nearest(sibling, "differs in the first part of the name")
+        return self.base._nearest(origin, audience) if self.base else None
+
+
+def _difference(rule: Rule, origin: Origin, audience: str) -> str:
+    """Say in what a rule with the same host differs from an origin, or nothing."""
+    pattern = rule.pattern
+    if pattern.kind is PatternKind.SUBDOMAINS:
+        return "covers names below it, not the name itself"
+    if pattern.kind is PatternKind.LABEL:
+        return "covers some names below it, not the name itself"
+    port: int | Literal["*"] | None = pattern.port
+    differences = []
+    if pattern.scheme != origin.scheme:
+        differences.append(f"the scheme ({pattern.scheme})")
+    if port not in ("*", origin.port):
+        differences.append(f"the port ({port or 'the default'})")
+    if differences:
+        return f"differs only in {' and '.join(differences)}"
+    if rule.audience not in ("", audience):
+        return f"is for the audience {rule.audience!r} only"
+    return ""
