@@ -1,0 +1,88 @@
+"""
+The settings of wsorigin, typed: the only reader of ``WSORIGIN_*``.
+
+Nothing is read at import, so that ``override_settings`` works at once. A value of
+the wrong kind reads as the strictest one it could have meant; the system checks
+report it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from django.conf import settings
+
+from .policy import MissingOrigin
+
+SOURCE_NAMES: Final = ("same-origin", "cors", "csrf", "hosts", "database", "debug")
+
+DEFAULTS: Final[dict[str, Any]] = {
+    "WSORIGIN_ALLOWED_ORIGINS": [],
+    "WSORIGIN_ALLOWED_ORIGIN_REGEXES": [],
+    "WSORIGIN_ALLOW_ALL_ORIGINS": False,
+    "WSORIGIN_INHERIT": ["same-origin", "cors", "database", "debug"],
+    "WSORIGIN_MISSING_ORIGIN": "require-token",
+    "WSORIGIN_REPORT_ONLY": False,
+    "WSORIGIN_DENY_WITH": "http",
+}
+
+
+class Settings:
+    """``django.conf.settings`` with our defaults; each property says what it means."""
+
+    @property
+    def WSORIGIN_ALLOWED_ORIGINS(self) -> Sequence[str]:
+        """Origins and patterns that may open WebSockets, with the session."""
+        return self._sequence("WSORIGIN_ALLOWED_ORIGINS")
+
+    @property
+    def WSORIGIN_ALLOWED_ORIGIN_REGEXES(self) -> Sequence[str | re.Pattern[str]]:
+        """Regular expressions that have to match the whole normalised origin."""
+        return self._sequence("WSORIGIN_ALLOWED_ORIGIN_REGEXES")
+
+    @property
+    def WSORIGIN_ALLOW_ALL_ORIGINS(self) -> bool:
+        """Whether every well-formed origin may open sockets, never with the session."""
+        return self._get("WSORIGIN_ALLOW_ALL_ORIGINS") is True
+
+    @property
+    def WSORIGIN_INHERIT(self) -> Sequence[str]:
+        """The lists of the project that count, out of `SOURCE_NAMES`."""
+        return self._sequence("WSORIGIN_INHERIT")
+
+    @property
+    def WSORIGIN_MISSING_ORIGIN(self) -> MissingOrigin:
+        """What becomes of a handshake without an Origin header."""
+        value = self._get("WSORIGIN_MISSING_ORIGIN")
+        try:
+            return MissingOrigin(value)
+        except ValueError:
+            return MissingOrigin.DENY
+
+    @property
+    def WSORIGIN_REPORT_ONLY(self) -> bool:
+        """Whether denials are recorded and let through."""
+        # "False" out of an environment variable is a true string: only True counts.
+        return self._get("WSORIGIN_REPORT_ONLY") is True
+
+    @property
+    def WSORIGIN_DENY_WITH(self) -> Literal["http", "close"]:
+        """How to deny: HTTP 403 before the socket opens, or open and close with 44xx."""
+        return "close" if self._get("WSORIGIN_DENY_WITH") == "close" else "http"
+
+    def _get(self, name: str) -> Any:
+        return getattr(settings, name, DEFAULTS[name])
+
+    def _sequence(self, name: str) -> Sequence[Any]:
+        value = self._get(name)
+        return value if is_list(value) else []
+
+
+def is_list(value: object) -> bool:
+    """Whether a setting holds several values; a string is a sequence, but never meant."""
+    return isinstance(value, (list, tuple, set, frozenset))
+
+
+conf: Final = Settings()

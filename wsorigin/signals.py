@@ -1,0 +1,18 @@
+"""
+The two signals of wsorigin, for metrics and alarms.
+
+A receiver learns what happened; it cannot change the answer or hold it up.
+"""
+
+from django.dispatch import Signal
+
+# Sent for each handshake that the guard decided. Arguments: handshake (Handshake),
+# decision (Decision), enforced (bool: False where a denial was only reported). The
+# sender is OriginGuard. Sent after the answer, from a task of its own, so that a
+# slow receiver delays nobody; coroutine functions are the cheaper receivers, since
+# Django runs the others in a thread.
+handshake_checked = Signal()
+
+# Sent when the site's policy has become another one. Arguments: old and new
+# (fingerprints, str; old is "" the first time). The sender is Policy.
+policy_changed = Signal()

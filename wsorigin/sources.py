@@ -1,0 +1,239 @@
+"""
+Where rules come from, and the current policy made of them.
+
+Each source reads one list that the project has. An entry that cannot be read is a
+problem for the system checks and trusts nobody. Deciding is the policy's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from .conf import conf, is_list
+from .origins import ALL_ORIGINS, InvalidOrigin, OriginPattern
+from .policy import Policy, Reason, Rule
+from .signals import policy_changed
+from .site import Site
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK_HOSTS: Final = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An entry of a list that trusts nobody, because it cannot be read."""
+
+    source: str
+    error: InvalidOrigin
+
+
+@dataclass(slots=True)
+class Rules:
+    """What collecting gave: rules in the order of their sources, and problems."""
+
+    rules: list[Rule] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(
+        self,
+        source: str,
+        entry: Any,
+        parse: Callable[[Any], OriginPattern] = OriginPattern.parse,
+        *,
+        credentials: bool = True,
+        reason: Reason = Reason.LISTED,
+    ) -> None:
+        """Read one entry of a list into a rule, or into a problem."""
+        try:
+            pattern = parse(entry)
+        except InvalidOrigin as error:
+            self.problems.append(Problem(source, error))
+        else:
+            self.rules.append(Rule(pattern, source, credentials, reason=reason))
+
+    def read_list(self, name: str, entries: Iterable[Any], **how: Any) -> None:
+        """Read a whole list; each rule's source is the list's name and the index."""
+        for index, entry in enumerate(entries):
+            self.read(f"{name}[{index}]", entry, **how)
+
+
+def collect(names: Iterable[str] | None = None) -> Rules:
+    """
+    Collect the rules of the site: its own settings, and the inherited lists.
+
+    ``names`` replaces ``WSORIGIN_INHERIT``, for those who want to know what one
+    list alone would allow; own settings are then left out.
+    """
+    found = Rules()
+    if names is None:
+        names = conf.WSORIGIN_INHERIT
+        from_settings(found)
+    for name in names:
+        if name in INHERITABLE:
+            INHERITABLE[name](found)
+    return found
+
+
+def from_settings(found: Rules) -> None:
+    """Read ``WSORIGIN_ALLOWED_ORIGINS`` and its companions."""
+    found.read_list("WSORIGIN_ALLOWED_ORIGINS", conf.WSORIGIN_ALLOWED_ORIGINS)
+    found.read_list(
+        "WSORIGIN_ALLOWED_ORIGIN_REGEXES",
+        conf.WSORIGIN_ALLOWED_ORIGIN_REGEXES,
+        parse=OriginPattern.for_regex,
+    )
+    if conf.WSORIGIN_ALLOW_ALL_ORIGINS:
+        found.rules.append(Rule(ALL_ORIGINS, "WSORIGIN_ALLOW_ALL_ORIGINS"))
+
+
+def from_cors(found: Rules) -> None:
+    """
+    Read the lists of django-cors-headers, under their old names too.
+
+    Over a socket an origin gets the session only where CORS gives it: with
+    ``CORS_ALLOW_CREDENTIALS``. Neither "all origins" nor ``null`` is inherited.
+    Regular expressions have to match in full here, where corsheaders only asks for
+    the start (``re.match``).
+    """
+    credentials = getattr(settings, "CORS_ALLOW_CREDENTIALS", False) is True
+    name, entries = django_list("CORS_ALLOWED_ORIGINS", "CORS_ORIGIN_WHITELIST")
+    for index, entry in enumerate(entries):
+        if entry not in ("null", "file://"):
+            found.read(f"{name}[{index}]", entry, credentials=credentials)
+    name, entries = django_list(
+        "CORS_ALLOWED_ORIGIN_REGEXES", "CORS_ORIGIN_REGEX_WHITELIST"
+    )
+    found.read_list(
+        name, entries, parse=OriginPattern.for_regex, credentials=credentials
+    )
+
+
+def from_csrf(found: Rules) -> None:
+    """Read ``CSRF_TRUSTED_ORIGINS``, where ``*.`` includes the apex, as in Django."""
+    name, entries = django_list("CSRF_TRUSTED_ORIGINS")
+    for index, entry in enumerate(entries):
+        if isinstance(entry, str):
+            entry = entry.replace("://*.", "://.", 1)
+        found.read(f"{name}[{index}]", entry)
+
+
+def from_hosts(found: Rules) -> None:
+    """
+    Read ``ALLOWED_HOSTS`` as origins on the default port; ``"*"`` is not inherited.
+
+    Over https, and over http only where no setting says that the site is https.
+    """
+    schemes = ["https"] if https_only() else ["https", "http"]
+    name, entries = django_list("ALLOWED_HOSTS")
+    for index, host in enumerate(entries):
+        if host != "*":
+            for scheme in schemes:
+                found.read(f"{name}[{index}]", f"{scheme}://{host}")
+
+
+def from_debug(found: Rules) -> None:
+    """Allow this machine's own pages on any port, while ``DEBUG`` is on."""
+    if settings.DEBUG is True:
+        for host in LOOPBACK_HOSTS:
+            for scheme in ("http", "https"):
+                found.read(
+                    "DEBUG", f"{scheme}://{host}:*", reason=Reason.DEBUG_LOOPBACK
+                )
+
+
+INHERITABLE: Final[dict[str, Callable[[Rules], None]]] = {
+    "cors": from_cors,
+    "csrf": from_csrf,
+    "hosts": from_hosts,
+    "debug": from_debug,
+}
+
+
+def django_list(*names: str) -> tuple[str, list[Any]]:
+    """Return the first of these settings that exists, with its name and its entries."""
+    for name in names:
+        if hasattr(settings, name):
+            value = getattr(settings, name)
+            return name, list(value) if is_list(value) else []
+    return names[0], []
+
+
+def https_only() -> bool:
+    """Whether a setting says that the site is never served over http."""
+    return bool(settings.SECURE_SSL_REDIRECT or settings.SESSION_COOKIE_SECURE)
+
+
+def current_site() -> Site:
+    """Return what Django's settings say about the site itself."""
+    hosts = django_list("ALLOWED_HOSTS")[1]
+    if settings.DEBUG and not hosts:
+        hosts = [".localhost", "127.0.0.1", "[::1]"]  # as Django's get_host()
+    header = settings.SECURE_PROXY_SSL_HEADER
+    return Site(
+        allowed_hosts=tuple(str(host).lower() for host in hosts),
+        https_only=https_only(),
+        proxy_ssl_header=header and (_scope_name(header[0]), header[1]),
+        use_forwarded_host=settings.USE_X_FORWARDED_HOST,
+        use_forwarded_port=settings.USE_X_FORWARDED_PORT,
+    )
+
+
+def _scope_name(meta_name: str) -> bytes:
+    """Translate ``HTTP_X_FORWARDED_PROTO`` to the name in an ASGI scope."""
+    return meta_name.removeprefix("HTTP_").replace("_", "-").lower().encode()
+
+
+def build_policy() -> Policy:
+    """Compile the site's policy from its sources, now."""
+    found = collect()
+    for problem in found.problems:
+        logger.error("%s trusts nobody: %s", problem.source, problem.error)
+    return Policy(
+        found.rules,
+        site=current_site(),
+        same_origin="same-origin" in conf.WSORIGIN_INHERIT,
+        missing=conf.WSORIGIN_MISSING_ORIGIN,
+    )
+
+
+class CurrentPolicy:
+    """The site's policy in memory, compiled when first asked for."""
+
+    def __init__(self) -> None:
+        self._policy: Policy | None = None
+        self._fingerprint = ""
+
+    def get(self) -> Policy:
+        """Return the policy in force; thread-safe, and free when nothing changed."""
+        policy = self._policy
+        if policy is None:
+            policy = self._policy = build_policy()
+            if policy.fingerprint != self._fingerprint:
+                old, self._fingerprint = self._fingerprint, policy.fingerprint
+                logger.info(
+                    "policy changed old=%s new=%s", old or "-", policy.fingerprint
+                )
+                policy_changed.send_robust(Policy, old=old, new=policy.fingerprint)
+        return policy
+
+    def forget(self, **_: Any) -> None:
+        """Compile anew at the next look."""
+        self._policy = None
+
+
+current: Final = CurrentPolicy()
+
+
+def get_policy() -> Policy:
+    """Return the site's policy in force, from memory."""
+    return current.get()
+
+
+setting_changed.connect(current.forget, dispatch_uid="wsorigin.sources")
