@@ -1,0 +1,189 @@
+"""
+Saying no: to the client over ASGI, and to the operator in the log.
+
+The client learns the reason's name and nothing about the configuration; the log
+line holds everything needed to act. Deciding is the policy's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, Literal
+
+from .handshake import Handshake, Scope
+from .policy import Decision, Explanation, Reason
+
+logger = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# Private use (RFC 6455, section 7.4.2). 1008 would be the standard's own word, but
+# it raises inside Daphne's WebSocket library, and the client sees 1011.
+CLOSE_CREDENTIAL: Final = 4401
+CLOSE_ORIGIN: Final = 4403
+
+DENIAL_EXTENSION: Final = "websocket.http.response"
+
+# What a client may put into one line of our log.
+_LOGGED_LENGTH: Final = 200
+
+
+def close_code(reason: Reason) -> int:
+    """Return the close code for a denial, one for each thing a client should do."""
+    return CLOSE_CREDENTIAL if reason is Reason.TOKEN_REQUIRED else CLOSE_ORIGIN
+
+
+async def send_denial(
+    decision: Decision,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    deny_with: Literal["http", "close"],
+    subprotocol: str | None = None,
+) -> None:
+    """
+    Answer a handshake with no.
+
+    ``"http"`` answers 403, with the reason in the body where the server offers
+    denial responses: on one that does not (Daphne) they would hang for five
+    seconds. ``"close"`` opens the socket, sends nothing and closes it with a code
+    that the page can read; ``subprotocol`` has to be one that the client offered,
+    if it offered any, or Chromium fails the handshake and the page sees 1006.
+    """
+    message = await receive()
+    if message["type"] != "websocket.connect":
+        return  # gone already
+    code = close_code(decision.reason)
+    if deny_with == "close":
+        await send({"type": "websocket.accept", "subprotocol": subprotocol})
+        await send({"type": "websocket.close", "code": code, "reason": decision.reason})
+    elif DENIAL_EXTENSION in (scope.get("extensions") or {}):
+        await send(
+            {
+                "type": "websocket.http.response.start",
+                "status": 403,
+                "headers": [
+                    (b"content-type", b"application/problem+json"),
+                    (b"cache-control", b"no-store"),
+                ],
+            }
+        )
+        body = json.dumps(problem(decision.reason)).encode()
+        await send({"type": "websocket.http.response.body", "body": body})
+    else:
+        await send({"type": "websocket.close", "code": code})
+
+
+def problem(reason: Reason) -> dict[str, Any]:
+    """Return the denial's body (RFC 9457): a stranger learns the reason, no rule."""
+    return {
+        "title": "WebSocket handshake denied",
+        "status": 403,
+        "reason": reason,
+        "detail": reason.sentence,
+    }
+
+
+class RateLimit:
+    """
+    A token bucket: ``burst`` at once, then ``per_second``.
+
+    A stranger chooses how many denials there are, so he must not choose how many
+    lines the log gets. ``dropped`` counts what was not let through since the last.
+    """
+
+    def __init__(self, burst: float, per_second: float) -> None:
+        self.burst = burst
+        self.per_second = per_second
+        self.dropped = 0
+        self._left = burst
+        self._seen = time.monotonic()
+
+    def allows(self) -> bool:
+        """Take one out of the bucket, if it holds one."""
+        now = time.monotonic()
+        self._left = min(self.burst, self._left + (now - self._seen) * self.per_second)
+        self._seen = now
+        if self._left < 1:
+            self.dropped += 1
+            return False
+        self._left -= 1
+        return True
+
+
+# A developer who reloads a page sees a line each time; a flood gets two a second.
+limit: Final = RateLimit(burst=50, per_second=2)
+
+
+def log_denial(
+    explain: Callable[[], Explanation],
+    handshake: Handshake,
+    decision: Decision,
+    fingerprint: str,
+    *,
+    enforced: bool,
+) -> None:
+    """
+    Write one line for a denial: what was seen, why, and what to do about it.
+
+    Client-sent text is escaped and cut. ``explain`` is called only for the lines
+    that are written, so that a flood costs no explanations.
+    """
+    if not logger.isEnabledFor(logging.WARNING) or not limit.allows():
+        return
+    explanation = explain()
+    text = "denied" if enforced else "would deny (report-only)"
+    text += f" origin={shown(handshake.origin)} reason={decision.reason}"
+    text += f" endpoint={shown(handshake.path)} policy={fingerprint}"
+    if explanation.problem:
+        text += f" problem={explanation.problem!r}"
+    if explanation.nearest:
+        text += f" nearest={str(explanation.nearest)!r}"
+    if limit.dropped:
+        text += f" ({limit.dropped} denials before it not logged)"
+        limit.dropped = 0
+    hint = remedy(decision.reason, explanation)
+    logger.warning("%s", f"{text}\n    {hint}" if hint else text)
+
+
+def shown(text: str | None) -> str:
+    """Quote client-sent text for a log line: ASCII, escaped, at most 200 characters."""
+    if text is None:
+        return "-"
+    return ascii(text if len(text) <= _LOGGED_LENGTH else text[:_LOGGED_LENGTH] + "...")
+
+
+def remedy(reason: Reason, explanation: Explanation) -> str:
+    """Return what an operator would do who wants this handshake to be allowed."""
+    match reason:
+        case Reason.UNLISTED:
+            return (
+                f"If you trust it, add {str(explanation.origin)!r} to "
+                "WSORIGIN_ALLOWED_ORIGINS."
+            )
+        case Reason.OPAQUE:
+            return (
+                "If you mean it, add 'null' to WSORIGIN_ALLOWED_ORIGINS: "
+                "anybody can send it, so it never gets the session."
+            )
+        case Reason.MISSING:
+            return (
+                "A browser always sends one: look for a proxy that removes it. "
+                "For other clients see WSORIGIN_MISSING_ORIGIN."
+            )
+        case Reason.HOST_NOT_ALLOWED:
+            host = explanation.origin.host if explanation.origin else ""
+            return f"If {host!r} is a name of this site, add it to ALLOWED_HOSTS."
+        case Reason.ORIGIN_REWRITTEN:
+            return "Have the proxy pass the browser's Origin header on unchanged."
+        case Reason.MULTIPLE:
+            return "Have the proxy pass one Origin header on, the browser's own."
+        case Reason.NO_COMMON_SUBPROTOCOL:
+            return "Have the client offer one of the consumer's subprotocols."
+    return ""

@@ -1,0 +1,339 @@
+"""
+The guard: an ASGI wrapper that lets a WebSocket handshake through, or denies it.
+
+It reads, asks the policy, answers and tells. It compares no origins itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache, partial
+from importlib import import_module
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any, Final, NamedTuple
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from .conf import conf, is_list
+from .denial import Message, Receive, Send, log_denial, send_denial
+from .handshake import (
+    CREDENTIAL_PREFIX,
+    MARKER,
+    SUBPROTOCOL_HEADER,
+    Handshake,
+    Scope,
+    is_application_subprotocol,
+)
+from .origins import InvalidOrigin, OriginPattern
+from .policy import SITE, Decision, Explanation, Policy, Reason, Rule
+from .signals import handshake_checked
+from .sources import get_policy
+
+logger = logging.getLogger(__name__)
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Origins = Sequence[str]
+OriginsHook = Callable[[Scope], Origins | Awaitable[Origins | None] | None]
+AudienceHook = Callable[[Scope], str | Awaitable[str]]
+
+# One for each endpoint; one for each tenant where a hook gives the list.
+_MAX_ENDPOINT_POLICIES: Final = 1024
+_MAX_PENDING_SIGNALS: Final = 1000
+
+
+class Admission(NamedTuple):
+    """
+    What the guard leaves in ``scope["wsorigin"]`` for the application.
+
+    ``decision.credentials`` says whether the cookies that came along count; where
+    they do not, they are gone from the scope. ``enforced`` is False in report-only
+    mode, where a handshake goes on with all that it brought. ``token`` is reserved
+    for the token that vouched for the handshake.
+    """
+
+    handshake: Handshake
+    decision: Decision
+    enforced: bool = True
+    token: None = None
+
+
+class OriginGuard:
+    """
+    Let only allowed origins open a WebSocket on an ASGI application.
+
+    Wrap a consumer, a router, or everything: outside ``AuthMiddlewareStack`` a denied
+    handshake costs no query. Two guards compose by AND. Other scopes pass unchanged.
+
+    ``allowed_origins``
+        Patterns of origins; `SITE` among them stands for all that the site's settings
+        allow. Or a function of the scope, sync (run in a thread, so it may use the
+        ORM) or async, that returns them. Default: ``[SITE]``.
+    ``audience``
+        What this endpoint is for: rules for another audience do not count. Or a
+        function of the scope, as above.
+    ``require_token``
+        Deny handshakes without a valid token.
+    ``report_only``
+        Record denials and let them through; None takes ``WSORIGIN_REPORT_ONLY``.
+    ``subprotocols``
+        What this endpoint speaks, best first. A client that offers none of them is
+        denied; where the application accepts without naming one, the best common one
+        is selected.
+    ``name``
+        What to call this guard in messages.
+
+    Raises ImproperlyConfigured where a pattern is none.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        allowed_origins: Origins | OriginsHook | None = None,
+        audience: str | AudienceHook = "",
+        require_token: bool = False,
+        report_only: bool | None = None,
+        subprotocols: Sequence[str] = (),
+        name: str = "OriginGuard",
+    ) -> None:
+        self.app = app
+        self.allowed_origins = allowed_origins
+        self.audience = audience
+        self.require_token = require_token
+        self.report_only = report_only
+        self.subprotocols = subprotocols
+        self.name = name
+        if allowed_origins is not None and not callable(allowed_origins):
+            self.allowed_origins = checked_origins(allowed_origins, name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self.app(scope, receive, send)
+            return
+        handshake = Handshake.from_scope(scope)
+        policy = await self.policy_for(scope)
+        audience = await self.audience_for(scope)
+        decision = self.decide(policy, handshake, audience)
+        outer: Admission | None = scope.get("wsorigin")
+        if outer and outer.enforced and not outer.decision.credentials:
+            # An outer guard has withheld the cookies; this one cannot bring them back.
+            decision = decision._replace(credentials=False)
+        report_only = self.report_only
+        enforced = not (
+            conf.WSORIGIN_REPORT_ONLY if report_only is None else report_only
+        )
+        announce(handshake, decision, enforced=enforced)
+        if not decision:
+            log_denial(
+                partial(policy.explain, handshake, audience),
+                handshake,
+                decision,
+                policy.fingerprint,
+                enforced=enforced,
+            )
+            if enforced:
+                await send_denial(
+                    decision,
+                    scope,
+                    receive,
+                    send,
+                    deny_with=conf.WSORIGIN_DENY_WITH,
+                    subprotocol=self.subprotocol_for(handshake, scope)
+                    or next(iter(handshake.subprotocols), None),
+                )
+                return
+        if scope.get("subprotocols"):
+            send = negotiating(send, self.subprotocol_for(handshake, scope))
+        scope = admitted_scope(scope, Admission(handshake, decision, enforced))
+        await self.app(scope, receive, send)
+
+    async def explain(self, scope: Scope) -> Explanation:
+        """Say what this guard would decide about a handshake, and on what grounds."""
+        handshake = Handshake.from_scope(scope)
+        policy, audience = await self.policy_for(scope), await self.audience_for(scope)
+        explanation = policy.explain(handshake, audience)
+        return explanation._replace(decision=self.decide(policy, handshake, audience))
+
+    async def policy_for(self, scope: Scope) -> Policy:
+        """Return the policy for this endpoint or, with a hook, for this handshake."""
+        origins = self.allowed_origins
+        if not callable(origins):
+            return endpoint_policy(get_policy(), origins, self.name)
+        try:
+            return endpoint_policy(
+                get_policy(), await run_hook(origins, scope), self.name
+            )
+        except Exception:
+            # Stricter, never looser, and no 500 for a stranger to provoke.
+            logger.exception("get_allowed_origins() of %s failed", self.name)
+            return endpoint_policy(get_policy(), (), self.name)
+
+    async def audience_for(self, scope: Scope) -> str:
+        """Return the audience of this endpoint or, with a hook, of this handshake."""
+        if not callable(self.audience):
+            return self.audience
+        try:
+            return str(await run_hook(self.audience, scope) or "")
+        except Exception:
+            logger.exception("get_audience() of %s failed", self.name)
+            return ""
+
+    def decide(self, policy: Policy, handshake: Handshake, audience: str) -> Decision:
+        """Decide about a handshake at this endpoint."""
+        decision = policy.decide(handshake, audience)
+        if decision and self.require_token:
+            return Decision(False, Reason.TOKEN_REQUIRED)
+        if decision and self.subprotocols and not self.common_subprotocol(handshake):
+            return Decision(False, Reason.NO_COMMON_SUBPROTOCOL)
+        return decision
+
+    def common_subprotocol(self, handshake: Handshake) -> str | None:
+        """Return the first of our subprotocols that the client offered too."""
+        offered = handshake.subprotocols
+        return next((name for name in self.subprotocols if name in offered), None)
+
+    def subprotocol_for(self, handshake: Handshake, scope: Scope) -> str | None:
+        """Return what to select where the application names no subprotocol."""
+        common = self.common_subprotocol(handshake)
+        if common is None and MARKER in (scope.get("subprotocols") or ()):
+            return MARKER
+        return common
+
+
+def checked_origins(origins: Any, name: str) -> tuple[str, ...]:
+    """
+    Return an ``allowed_origins`` attribute as a tuple of readable patterns.
+
+    Raises ImproperlyConfigured, naming the entry, for anything else.
+    """
+    where = f"{name}.allowed_origins"
+    if not is_list(origins):
+        raise ImproperlyConfigured(f"{where} is {origins!r}, not a list of origins.")
+    for index, origin in enumerate(origins):
+        try:
+            read_pattern(origin)
+        except InvalidOrigin as exc:
+            raise ImproperlyConfigured(
+                f"{where}[{index}] is {origin!r}: {exc.problem}. {exc.remedy}"
+            ) from exc
+    return tuple(origins)
+
+
+@lru_cache(maxsize=_MAX_ENDPOINT_POLICIES)
+def read_pattern(text: str) -> OriginPattern | None:
+    """Read one entry of an endpoint's list; None stands for `SITE`."""
+    return None if text == SITE else OriginPattern.parse(text)
+
+
+def endpoint_policy(site: Policy, origins: Origins | None, name: str) -> Policy:
+    """
+    Return the compiled policy of an endpoint.
+
+    Remembered by value, with the site's policy that it builds upon: two mounts of one
+    consumer with different lists stay apart, two with the same list share.
+    """
+    if origins is None:
+        return site
+    if isinstance(origins, str):
+        raise TypeError(f"origins have to be a list of strings, not {origins!r}")
+    key = (name, *origins)
+    policy = site.endpoints.get(key)
+    if policy is None:
+        rules = []
+        for index, origin in enumerate(origins):
+            source = f"{name}.allowed_origins[{index}]"
+            try:
+                pattern = read_pattern(origin)
+            except InvalidOrigin as exc:
+                logger.error("%s trusts nobody: %s", source, exc)
+            else:
+                if pattern:
+                    rules.append(Rule(pattern, source))
+        if len(site.endpoints) >= _MAX_ENDPOINT_POLICIES:
+            site.endpoints.clear()
+        policy = site.narrowed_to(rules, with_site=SITE in origins)
+        site.endpoints[key] = policy
+    return policy
+
+
+async def run_hook(hook: Callable[[Scope], Any], scope: Scope) -> Any:
+    """Call a consumer's hook, a plain function in a thread: it may use the ORM."""
+    if iscoroutinefunction(hook):
+        return await hook(scope)
+    result = await database_sync_to_async(hook)(scope)
+    return await result if isawaitable(result) else result
+
+
+def negotiating(send: Send, default: str | None) -> Send:
+    """
+    Wrap send so that accepting selects a subprotocol where the application names none.
+
+    Chromium fails a handshake that offered some and was given none. A credential is
+    never selected: it would stand in the response, and in logs.
+    """
+
+    async def negotiating_send(message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            chosen = message.get("subprotocol")
+            if chosen is None or chosen.startswith(CREDENTIAL_PREFIX):
+                message = {**message, "subprotocol": default}
+        await send(message)
+
+    return negotiating_send
+
+
+def admitted_scope(scope: Scope, admission: Admission) -> Scope:
+    """Return the scope that the application sees: what it may have, and why."""
+    scope = {**scope, "wsorigin": admission}
+    dropped = set()
+    if admission.enforced and not admission.decision.credentials:
+        dropped.add(b"cookie")
+        withhold_session(scope)
+    offered = scope.get("subprotocols") or ()
+    kept = [name for name in offered if is_application_subprotocol(name)]
+    if len(kept) != len(offered):
+        scope["subprotocols"] = kept
+        dropped.add(SUBPROTOCOL_HEADER)
+    if dropped:
+        scope["headers"] = [
+            (name, value) for name, value in scope["headers"] if name not in dropped
+        ]
+        if kept and SUBPROTOCOL_HEADER in dropped:
+            scope["headers"].append((SUBPROTOCOL_HEADER, ", ".join(kept).encode()))
+    return scope
+
+
+def withhold_session(scope: dict[str, Any]) -> None:
+    """Empty what middleware outside the guard has already read from the cookies."""
+    if "cookies" in scope:
+        scope["cookies"] = {}
+    if "session" in scope:
+        scope["session"] = import_module(settings.SESSION_ENGINE).SessionStore()
+    if "user" in scope:
+        # Not at import: this needs the app registry, and not all projects have auth.
+        from django.contrib.auth.models import AnonymousUser
+
+        scope["user"] = AnonymousUser()
+
+
+_announcements: Final[set[asyncio.Task[Any]]] = set()
+
+
+def announce(handshake: Handshake, decision: Decision, *, enforced: bool) -> None:
+    """Send `handshake_checked` from a task of its own, where anybody listens."""
+    if not handshake_checked.receivers:
+        return
+    if len(_announcements) >= _MAX_PENDING_SIGNALS:
+        # Receivers that cannot keep up lose events; the handshakes go on.
+        return
+    task = asyncio.get_running_loop().create_task(
+        handshake_checked.asend_robust(
+            OriginGuard, handshake=handshake, decision=decision, enforced=enforced
+        )
+    )
+    _announcements.add(task)
+    task.add_done_callback(_announcements.discard)
