@@ -1,0 +1,240 @@
+"""The command line: what it prints, what it exits with."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from wsorigin.testing import override_policy
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Call ``manage.py wsorigin`` and return exit code and output."""
+    output = io.StringIO()
+    try:
+        call_command("wsorigin", *arguments, stdout=output, no_color=True)
+    except SystemExit as exc:
+        return int(exc.code or 0), output.getvalue()
+    return 0, output.getvalue()
+
+
+@override_policy("https://partner.example", "https://*.partner.example")
+def test_explains_what_is_allowed() -> None:
+    """An allowed origin is explained by its rule, and whether the session counts."""
+    assert run("explain", "https://partner.example") == (
+        0,
+        "https://partner.example: allowed (listed), with the session.\n"
+        "  The origin is listed.\n"
+        "  By https://partner.example (WSORIGIN_ALLOWED_ORIGINS[0]).\n",
+    )
+
+
+@override_policy("https://a.partner.example", "https://*.partner.example")
+def test_explains_all_rules_that_match() -> None:
+    """The deciding rule comes first, the others after it."""
+    code, output = run("explain", "https://a.partner.example")
+
+    assert code == 0
+    assert "By https://a.partner.example" in output
+    assert "Also https://*.partner.example" in output
+
+
+@override_policy("https://partner.example")
+def test_explains_what_is_denied() -> None:
+    """A denial has the nearest rule, the remedy and exit code 1."""
+    assert run("explain", "https://partner.example:8443") == (
+        1,
+        "https://partner.example:8443: denied (unlisted).\n"
+        "  No rule covers the origin.\n"
+        "  Nearest: https://partner.example (WSORIGIN_ALLOWED_ORIGINS[0]) differs only "
+        "in the port (the default).\n"
+        "  If you trust it, add 'https://partner.example:8443' to "
+        "WSORIGIN_ALLOWED_ORIGINS.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        pytest.param([], "missing", id="no Origin"),
+        pytest.param(["null"], "opaque", id="null"),
+        pytest.param(["https://a.example/x"], "malformed", id="path"),
+        pytest.param(["https://a.example,https://b.example"], "multiple", id="two"),
+        pytest.param(
+            ["https://evil.example", "--host", "evil.example"],
+            "host-not-allowed",
+            id="rebound host",
+        ),
+        pytest.param(["http://testserver"], "same-origin", id="this site"),
+        pytest.param(
+            ["http://testserver", "--scheme", "https"], "unlisted", id="known https"
+        ),
+        pytest.param(
+            ["https://localhost:8443", "--host", "localhost:8443", "--scheme", "http"],
+            "same-origin",
+            id="TLS ends at a proxy",
+        ),
+    ],
+)
+@override_policy()
+def test_explains_as_json(arguments: list[str], reason: str) -> None:
+    """JSON has the reason, and the exit code says allowed or denied."""
+    code, output = run("explain", *arguments, "--json")
+    answer = json.loads(output)
+
+    assert answer["reason"] == reason
+    assert answer["allowed"] == (code == 0)
+    assert bool(answer["problem"]) == (reason == "malformed")
+
+
+@override_settings(ASGI_APPLICATION="tests.applications.guarded")
+@pytest.mark.parametrize(
+    ("origin", "path", "code"),
+    [
+        pytest.param("https://partner.example", "/ws/prices/", 0, id="own list"),
+        pytest.param("https://acme.example", "/ws/acme/", 0, id="a tenant's hook"),
+        pytest.param("https://acme.example", "/ws/other/", 1, id="another tenant"),
+        pytest.param("https://a.example", "/twice/", 1, id="only the outer guard"),
+        pytest.param("http://testserver", "/wrapped/", 0, id="the site's policy"),
+    ],
+)
+def test_explains_a_route(origin: str, path: str, code: int) -> None:
+    """With a path, the guards of that very route answer."""
+    assert run("explain", origin, "--path", path)[0] == code
+
+
+@override_settings(ASGI_APPLICATION="tests.applications.mixed")
+def test_says_when_nothing_checks_a_route() -> None:
+    """An unguarded route is called that."""
+    assert run("explain", "https://a.example", "--path", "/sync/") == (
+        0,
+        "Nothing checks the origin at /sync/.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("application", "message"),
+    [
+        (
+            "tests.applications.guarded",
+            "No WebSocket route leads to '/x/'. Routes: /ws/",
+        ),
+        ("tests.applications.only_http", "ASGI_APPLICATION has none."),
+    ],
+)
+def test_a_path_that_leads_nowhere(application: str, message: str) -> None:
+    """A wrong path is a wrong question: exit code 2, and the routes that exist."""
+    with (
+        override_settings(ASGI_APPLICATION=application),
+        pytest.raises(CommandError, match=message) as caught,
+    ):
+        run("explain", "https://a.example", "--path", "/x/")
+
+    assert caught.value.returncode == 2
+
+
+@override_policy(
+    "https://partner.example",
+    "null",
+    inherit=["same-origin", "cors"],
+    CORS_ALLOWED_ORIGINS=["https://cors.example"],
+)
+def test_lists_the_rules() -> None:
+    """Each rule stands with its session and its source."""
+    code, output = run("list")
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+
+    assert code == 0
+    assert lines[:5] == [
+        "origin session audience from",
+        "(the site itself) yes same-origin",
+        "https://partner.example yes WSORIGIN_ALLOWED_ORIGINS[0]",
+        "null no WSORIGIN_ALLOWED_ORIGINS[1]",
+        "https://cors.example no CORS_ALLOWED_ORIGINS[0]",
+    ]
+    assert lines[-1].startswith("No Origin header: require-token. Policy ")
+
+
+@override_policy("https://partner.example", inherit=[])
+def test_lists_the_rules_as_json() -> None:
+    """JSON carries the same, and the fingerprint."""
+    answer = json.loads(run("list", "--json")[1])
+
+    assert answer["same_origin"] is False
+    assert len(answer["fingerprint"]) == 12
+    assert answer["rules"] == [
+        {
+            "pattern": "https://partner.example",
+            "source": "WSORIGIN_ALLOWED_ORIGINS[0]",
+            "credentials": True,
+            "audience": "",
+        }
+    ]
+
+
+DISAGREEING: dict[str, Any] = {
+    "CORS_ALLOWED_ORIGINS": ["https://cors.example"],
+    "WSORIGIN_ALLOWED_ORIGINS": ["https://partner.example"],
+}
+
+
+@override_settings(**DISAGREEING)
+def test_diff_names_disagreements_and_prints_settings() -> None:
+    """A disagreement is named, its cure printed, and the exit code is 1."""
+    code, output = run("diff")
+
+    assert code == 1
+    assert "It opens sockets, but CORS refuses it over HTTP." in output
+    assert "WSORIGIN_ALLOWED_ORIGINS = []" in output
+
+
+@override_settings(**{**DISAGREEING, "WSORIGIN_ALLOWED_ORIGINS": []})
+def test_diff_is_content_when_all_agree() -> None:
+    """When the lists agree it says so, with exit code 0."""
+    code, output = run("diff")
+
+    assert code == 0
+    assert output.endswith("HTTP and WebSockets agree.\n")
+
+
+@override_settings(**DISAGREEING)
+def test_diff_as_json() -> None:
+    """JSON has each row and the settings to paste."""
+    code, output = run("diff", "--json")
+    answer = json.loads(output)
+
+    assert code == 1
+    assert answer["settings"].endswith("WSORIGIN_ALLOWED_ORIGINS = []")
+    assert {row["origin"]: row["websocket"] for row in answer["rows"]} == {
+        "https://cors.example": "anonymous",
+        "https://partner.example": "session",
+        "https://testserver": "session",
+        "https://localhost": "session",
+        "https://127.0.0.1": "session",
+        "https://[::1]": "session",
+    }
+
+
+@pytest.mark.parametrize("hosts", [[], ["*"]])
+def test_without_a_host_of_its_own_a_site_is_localhost(hosts: list[str]) -> None:
+    """Where ALLOWED_HOSTS names none, the question is asked of localhost."""
+    with override_settings(ALLOWED_HOSTS=hosts):
+        code, _ = run("explain", "http://localhost")
+
+    assert code == (0 if hosts else 1)
+
+
+def test_every_subcommand_has_help_with_examples(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """--help shows at least two examples."""
+    for subcommand in ("explain", "list", "diff"):
+        with pytest.raises(SystemExit):
+            call_command("wsorigin", subcommand, "--help")
+
+        assert capsys.readouterr().out.count(f"manage.py wsorigin {subcommand}") >= 2

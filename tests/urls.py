@@ -1,0 +1,3 @@
+"""No HTTP routes: the suite speaks WebSocket."""
+
+urlpatterns: list[object] = []

@@ -1,0 +1,285 @@
+"""
+The command line of wsorigin: parse, call, print. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from wsorigin.denial import remedy, shown
+from wsorigin.guard import OriginGuard
+from wsorigin.handshake import Scope
+from wsorigin.policy import Explanation, Rule
+from wsorigin.reconciliation import reconcile
+from wsorigin.routes import route_for, websocket_routes
+from wsorigin.sources import django_list, get_policy
+
+EXPLAIN_HELP = """
+Say whether a page of ORIGIN may open a WebSocket here, and why.
+
+  manage.py wsorigin explain https://app.example.com
+  manage.py wsorigin explain https://app.example.com --path /ws/prices/ --json
+
+Exit code 0: allowed; 1: denied; 2: the question was wrong.
+"""
+
+LIST_HELP = """
+List the rules of the site's policy, with the setting each comes from.
+
+  manage.py wsorigin list
+  manage.py wsorigin list --json
+"""
+
+DIFF_HELP = """
+Compare what each origin may do over HTTP (CORS, CSRF, hosts) and over WebSockets.
+
+  manage.py wsorigin diff
+  manage.py wsorigin diff --json
+
+Prints settings that make the lists agree. Exit code 0: they agree; 1: they do not.
+"""
+
+
+class Command(BaseCommand):
+    """``manage.py wsorigin``: explain, list, diff."""
+
+    help = "Explain, list and compare the origins that may open WebSockets."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        subcommands = parser.add_subparsers(dest="subcommand", required=True)
+
+        def add(name: str, description: str) -> CommandParser:
+            subparser: CommandParser = subcommands.add_parser(
+                name,
+                help=description.strip().splitlines()[0],
+                description=description,
+                formatter_class=RawDescriptionHelpFormatter,
+            )
+            subparser.add_argument("--json", action="store_true", help="print JSON")
+            return subparser
+
+        explain = add("explain", EXPLAIN_HELP)
+        explain.add_argument(
+            "origin",
+            nargs="?",
+            help="the Origin header, as a browser sends it; none without it",
+        )
+        where = explain.add_mutually_exclusive_group()
+        where.add_argument("--path", help="a path of this site, such as /ws/prices/")
+        where.add_argument("--audience", default="", help="an audience of this site")
+        explain.add_argument("--host", help="the Host header (default: this site's)")
+        explain.add_argument(
+            "--scheme", choices=["http", "https"], help="how the request came, if known"
+        )
+        add("list", LIST_HELP)
+        add("diff", DIFF_HELP)
+
+    def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
+        getattr(self, f"handle_{subcommand}")(**options)
+
+    # explain ------------------------------------------------------------------------
+
+    def handle_explain(
+        self,
+        origin: str | None,
+        path: str | None,
+        audience: str,
+        host: str | None,
+        scheme: str | None,
+        **options: Any,
+    ) -> None:
+        scope: Scope = {
+            "type": "websocket",
+            "path": path or "/",
+            "headers": [(b"host", (host or own_host()).encode())],
+        }
+        if origin is not None:
+            scope["headers"].append((b"origin", origin.encode()))
+        if scheme:
+            scope["scheme"] = {"http": "ws", "https": "wss"}[scheme]
+        if path is None:
+            guards = [OriginGuard(nowhere, audience=audience)]
+        else:
+            guards = list(guards_at(path, scope))
+            if not guards:
+                self.stdout.write(f"Nothing checks the origin at {path}.")
+                return
+        # The first denial is final; of several admissions the innermost is the answer.
+        for guard in guards:
+            explanation = async_to_sync(guard.explain)(scope)
+            if not explanation.decision:
+                break
+        answer = as_json(origin, path, explanation)
+        if options["json"]:
+            self.print_json(answer)
+        else:
+            self.stdout.write("\n".join(in_words(answer, explanation)))
+        if not explanation.decision:
+            sys.exit(1)
+
+    # list ---------------------------------------------------------------------------
+
+    def handle_list(self, **options: Any) -> None:
+        policy = get_policy()
+        if options["json"]:
+            self.print_json(
+                {
+                    "fingerprint": policy.fingerprint,
+                    "same_origin": policy.same_origin,
+                    "missing_origin": policy.missing,
+                    "rules": [rule_as_json(rule) for rule in policy.rules],
+                }
+            )
+            return
+        rows = [("origin", "session", "audience", "from")]
+        if policy.same_origin:
+            rows.append(("(the site itself)", "yes", "", "same-origin"))
+        rows += [
+            (
+                str(rule.pattern),
+                "yes" if rule.credentials else "no",
+                rule.audience,
+                rule.source,
+            )
+            for rule in policy.rules
+        ]
+        self.print_table(rows)
+        self.stdout.write(
+            f"\nNo Origin header: {policy.missing}. Policy {policy.fingerprint}."
+        )
+
+    # diff ---------------------------------------------------------------------------
+
+    def handle_diff(self, **options: Any) -> None:
+        result = reconcile()
+        if options["json"]:
+            self.print_json(
+                {
+                    "rows": [
+                        {name: getattr(row, name) for name in row.__slots__}
+                        for row in result.rows
+                    ],
+                    "settings": str(result.proposal),
+                }
+            )
+        else:
+            yes = {True: "yes", False: "-"}
+            rows = [
+                ("origin", "cors", "session", "csrf", "host", "websocket", ""),
+                *(
+                    (
+                        row.origin,
+                        yes[row.cors],
+                        yes[row.credentials],
+                        yes[row.csrf],
+                        yes[row.host],
+                        row.websocket if row.websocket != "no" else "-",
+                        row.disagreement or row.note or "agrees",
+                    )
+                    for row in result.rows
+                ),
+            ]
+            self.print_table(rows)
+            if result.disagreements:
+                self.stdout.write(f"\nTo make them agree:\n\n{result.proposal}")
+            else:
+                self.stdout.write("\nHTTP and WebSockets agree.")
+        if result.disagreements:
+            sys.exit(1)
+
+    # printing -----------------------------------------------------------------------
+
+    def print_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, indent=2))
+
+    def print_table(self, rows: Sequence[Sequence[str]]) -> None:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for number, row in enumerate(rows):
+            line = "  ".join(
+                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+            ).rstrip()
+            self.stdout.write(self.style.MIGRATE_HEADING(line) if number == 0 else line)
+
+
+async def nowhere(*_: Any) -> None:
+    """Stand where an application would; explaining runs none."""
+
+
+def own_host() -> str:
+    """Return a host of this site to ask about."""
+    hosts = django_list("ALLOWED_HOSTS")[1]
+    names = [str(host).lstrip(".") for host in hosts if host != "*"]
+    return names[0] if names else "localhost"
+
+
+def guards_at(path: str, scope: Scope) -> Iterable[OriginGuard]:
+    """Return the guards that a handshake for a path meets, and complete its scope."""
+    found = route_for(path)
+    if found is None:
+        routes = ", ".join(f"/{route.path}" for route in websocket_routes())
+        raise CommandError(
+            f"No WebSocket route leads to {shown(path)}. "
+            + (f"Routes: {routes}" if routes else "ASGI_APPLICATION has none."),
+            returncode=2,
+        )
+    route, kwargs = found
+    scope["url_route"] = {"args": (), "kwargs": kwargs}
+    return route.guards
+
+
+def as_json(
+    origin: str | None, path: str | None, explanation: Explanation
+) -> dict[str, Any]:
+    """Return an explanation as plain data."""
+    decision, nearest = explanation.decision, explanation.nearest
+    return {
+        "origin": origin,
+        "path": path,
+        "allowed": decision.allowed,
+        "reason": decision.reason,
+        "sentence": decision.reason.sentence,
+        "problem": explanation.problem,
+        "credentials": decision.credentials,
+        "rules": [rule_as_json(rule) for rule in explanation.matches],
+        "nearest": nearest
+        and {**rule_as_json(nearest.rule), "difference": nearest.difference},
+        "remedy": "" if decision else remedy(decision.reason, explanation),
+    }
+
+
+def rule_as_json(rule: Rule) -> dict[str, Any]:
+    """Return a rule as plain data."""
+    return {
+        "pattern": str(rule.pattern),
+        "source": rule.source,
+        "credentials": rule.credentials,
+        "audience": rule.audience,
+    }
+
+
+def in_words(answer: dict[str, Any], explanation: Explanation) -> Iterable[str]:
+    """Yield the lines that explain a decision to a person."""
+    who = "A handshake without Origin" if answer["origin"] is None else answer["origin"]
+    where = f" at {answer['path']}" if answer["path"] else ""
+    if answer["allowed"]:
+        session = "with" if answer["credentials"] else "without"
+        yield f"{who}{where}: allowed ({answer['reason']}), {session} the session."
+    else:
+        yield f"{who}{where}: denied ({answer['reason']})."
+    yield f"  {answer['sentence']}"
+    if answer["problem"]:
+        yield f"  The header isn't an origin: {answer['problem']}."
+    for number, rule in enumerate(explanation.matches):
+        yield f"  {'By' if number == 0 else 'Also'} {rule}."
+    if explanation.nearest:
+        yield f"  Nearest: {explanation.nearest}."
+    if answer["remedy"]:
+        yield f"  {answer['remedy']}"
