@@ -38,6 +38,8 @@ _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_IPV6_REMEDY: Final = "Write it as in '[2001:db8::1]'."
+_PORT_REMEDY: Final = "A port is 1 to 65535, or '*' for any, after a colon."
 _LABEL_WILDCARD = re.compile(r"([a-z0-9_-]*)\*([a-z0-9_-]*)")
 
 
@@ -186,7 +188,7 @@ class OriginPattern:
         """
         try:
             regex = re.compile(source)
-        except (re.error, TypeError) as exc:
+        except (re.error, TypeError, OverflowError, RecursionError) as exc:
             problem = f"it isn't a regular expression: {exc}"
             raise InvalidOrigin(source, problem) from exc
         if not isinstance(regex.pattern, str):
@@ -253,6 +255,8 @@ def normalisations(text: str, pattern: OriginPattern) -> list[str]:
     if pattern.kind in {PatternKind.NULL, PatternKind.ALL, PatternKind.REGEX}:
         return []
     changes = []
+    if pattern.kind is PatternKind.APEX_AND_SUBDOMAINS:
+        changes.append("read as two rules, the apex and its subdomains")
     if text.endswith("/"):
         changes.append("the trailing slash removed")
     bare = text.removesuffix("/")
@@ -298,14 +302,14 @@ class _PatternParser:
         if not separator:
             name = text.lstrip("/") or "example.com"
             raise self.refuse("it has no scheme", f"Write 'https://{name}'.")
-        scheme = scheme.lower()
         if scheme == "*":
             raise self.refuse(
                 "its scheme is a wildcard",
                 f"Write two entries, 'https://{rest}' and 'http://{rest}'.",
             )
-        if not (scheme.isascii() and re.fullmatch(_SCHEME, scheme)):
+        if not (scheme.isascii() and re.fullmatch(_SCHEME, scheme.lower())):
             raise self.refuse("its scheme isn't one", "Start with 'https://'.")
+        scheme = scheme.lower()
         host, port = self.split_authority(scheme, rest.removesuffix("/"))
         if "*" in host or host.startswith("."):
             return self.wildcard(scheme, host, port)
@@ -337,32 +341,31 @@ class _PatternParser:
         if "@" in rest:
             bare = rest.rpartition("@")[2]
             raise self.refuse("it has user info", f"Write '{scheme}://{bare}'.")
-        for mark, part in (("?", "a query"), ("#", "a fragment"), ("/", "a path")):
-            if mark in rest:
-                bare = re.split(r"[/?#]", rest)[0]
-                raise self.refuse(f"it has {part}", f"Write '{scheme}://{bare}'.")
-        if rest.startswith("["):
-            host, bracket, digits = rest.partition("]")
-            host, digits = host + bracket, digits.removeprefix(":")
-            colon = rest != host
-        else:
-            host, mark, digits = rest.partition(":")
-            colon = bool(mark)
-        if not host:
+        if rest[:1] in {"", "/", "?", "#", ":"}:
             raise self.refuse(
                 "it has no host",
                 "Pages from file:// send the origin 'null'."
                 if scheme == "file"
-                else f"Write '{scheme}://' and a host name.",
+                else f"Name the host, as in '{scheme}://example.com'.",
             )
+        for mark, part in (("?", "a query"), ("#", "a fragment"), ("/", "a path")):
+            if mark in rest:
+                bare = re.split(r"[/?#]", rest)[0]
+                raise self.refuse(f"it has {part}", f"Write '{scheme}://{bare}'.")
+        if "[" in rest and "]" not in rest:
+            raise self.refuse("its IPv6 address isn't one", _IPV6_REMEDY)
+        # A colon within the brackets belongs to the address.
+        address, bracket, tail = rest.rpartition("]")
+        name, colon, digits = tail.partition(":")
+        if bracket and name:
+            raise self.refuse(f"{tail!r} isn't a port", _PORT_REMEDY)
+        host = address + bracket + name
         if not colon:
             return host, None
         if digits == "*":
             return host, "*"
         if not re.fullmatch(_PORT, digits):
-            raise self.refuse(
-                f"{digits!r} isn't a port", "A port is 1 to 65535, or '*' for any."
-            )
+            raise self.refuse(f"{digits!r} isn't a port", _PORT_REMEDY)
         port = _port(self.text, digits)
         return host, None if DEFAULT_PORTS.get(scheme) == port else port
 
@@ -495,11 +498,11 @@ def _canonical_ipv6(value: object, host: str) -> str:
     with dots, where browsers write them in hexadecimal.
     """
     try:
+        if "%" in host:  # a zone means something on one machine only
+            raise AddressValueError
         packed = IPv6Address(host[1:-1]).packed
     except AddressValueError as exc:
-        raise InvalidOrigin(
-            value, "its IPv6 address isn't one", "Write it as in '[2001:db8::1]'."
-        ) from exc
+        raise InvalidOrigin(value, "its IPv6 address isn't one", _IPV6_REMEDY) from exc
     groups = [f"{packed[i] << 8 | packed[i + 1]:x}" for i in range(0, 16, 2)]
     start, length = max(_zero_runs(groups), key=lambda run: run[1], default=(0, 0))
     if length < 2:
@@ -535,7 +538,7 @@ def _wire_problem(value: str) -> str:
         (r"://(:|$)", "it has no host"),
         (r"\.\.|://\.", "its host has an empty label"),
         (r":0[0-9]*$", "its port has a leading zero"),
-        (r":[^\[\]/]*:[^\[\]/]*$", "its port isn't one"),
+        (r"(\]|://[^\[\]:]+):[^:]*$", "its port isn't one"),
     ):
         if re.search(pattern, value):
             return problem

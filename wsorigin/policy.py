@@ -11,11 +11,12 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from typing import Final, Literal, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Final, NamedTuple
 
 from .handshake import Handshake
 from .origins import (
+    ALL_ORIGINS,
     InvalidOrigin,
     Origin,
     OriginPattern,
@@ -230,7 +231,6 @@ class Policy:
         missing: MissingOrigin = MissingOrigin.REQUIRE_TOKEN,
         base: Policy | None = None,
     ) -> None:
-        self.own_rules: Final = tuple(one for rule in rules for one in rule.expand())
         self.site: Final = site or Site()
         self.same_origin: Final = same_origin
         self.missing: Final = missing
@@ -240,40 +240,54 @@ class Policy:
         self._missing: Final = Decision(
             missing is MissingOrigin.ALLOW, Reason.MISSING, None, False
         )
-        self._exact: Final[dict[str, list[Rule]]] = {}
-        self._patterns: Final[dict[str, list[Rule]]] = {}
+        self._exact: Final[dict[str, tuple[_Entry, ...]]] = {}
+        self._patterns: Final[dict[str, tuple[_Entry, ...]]] = {}
         self._regexes: Final[list[Rule]] = []
         self._suffixes: Final[set[str]] = set()
         self._label_shapes: Final[dict[str, set[tuple[int, int]]]] = {}
-        self._by_host: Final[dict[str, list[Rule]]] = {}
-        self._by_parent: Final[dict[str, Rule]] = {}
+        self._by_host: Final[dict[str, tuple[_Entry, ...]]] = {}
+        self._by_parent: Final[dict[str, _Entry]] = {}
         self._any_port = False
-        for rule in self.own_rules:
-            self._index(rule)
+        self._own: Final[list[_Entry | Rule]] = []
+        self._content = 0
+        for rule in rules:
+            for one in rule.expand():
+                self._index(one)
 
     def _index(self, rule: Rule) -> None:
-        pattern = rule.pattern
+        pattern, text = rule.pattern, str(rule.pattern)
+        entry = (text, rule.source, rule.credentials, rule.audience, str(rule.reason))
+        # A sum does not depend on the order, and needs no list of everything. The
+        # expression itself is for its flags.
+        content = repr((*entry, pattern.regex)).encode()
+        self._content += int.from_bytes(hashlib.sha256(content).digest())
         if pattern.kind is PatternKind.REGEX:
+            self._own.append(rule)
             self._regexes.append(rule)
             return
+        self._own.append(entry)
         if pattern.port == "*":
             self._any_port = True
-        if pattern.kind is PatternKind.EXACT and pattern.port != "*":
-            self._exact.setdefault(str(pattern), []).append(rule)
-        else:
-            self._patterns.setdefault(str(pattern), []).append(rule)
+        exact = pattern.kind is PatternKind.EXACT and pattern.port != "*"
+        index = self._exact if exact else self._patterns
+        index[text] = (*index.get(text, ()), entry)
         if pattern.kind is PatternKind.SUBDOMAINS:
             self._suffixes.add(pattern.host)
         elif pattern.kind is PatternKind.LABEL:
             shape = (len(pattern.before), len(pattern.after))
             self._label_shapes.setdefault(pattern.host, set()).add(shape)
         if pattern.host:
-            near = self._by_host.setdefault(pattern.host, [])
+            near = self._by_host.get(pattern.host, ())
             if len(near) < _NEAREST_PER_HOST:
-                near.append(rule)
+                self._by_host[pattern.host] = (*near, entry)
             parent = pattern.host.partition(".")[2]
             if "." in parent and pattern.kind is PatternKind.EXACT:
-                self._by_parent.setdefault(parent, rule)
+                self._by_parent.setdefault(parent, entry)
+
+    @property
+    def own_rules(self) -> tuple[Rule, ...]:
+        """This policy's own rules, without those of its base."""
+        return tuple(one if isinstance(one, Rule) else _rule(one) for one in self._own)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -288,13 +302,9 @@ class Policy:
         Two processes agree when their policies have the same one, in whatever
         order their sources gave the rules.
         """
-        lines = sorted(
-            f"{rule.pattern}|{rule.source}|{rule.credentials}|{rule.audience}"
-            for rule in self.own_rules
-        )
-        lines.append(f"{self.site}|{self.same_origin}|{self.missing}")
-        lines.append(self.base.fingerprint if self.base else "")
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+        parts = (self._content, self.site, self.same_origin, self.missing)
+        text = f"{parts}{self.base.fingerprint if self.base else ''}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def narrowed_to(self, rules: Sequence[Rule], *, with_site: bool) -> Policy:
         """Return a policy of these rules, and of this one's only if ``with_site``."""
@@ -312,7 +322,7 @@ class Policy:
         if value is None:
             return self._missing
         if value == "null":
-            return self._allow(self._listed("null", audience)) or _OPAQUE
+            return self._allow(self._null(audience)) or _OPAQUE
         if "," in value:
             return _MULTIPLE
         try:
@@ -341,7 +351,7 @@ class Policy:
         nearest: Nearest | None = None
         problem = ""
         if handshake.origin == "null":
-            matches = tuple(self._listed("null", audience))
+            matches = tuple(self._null(audience))
         elif handshake.origin is not None and decision is not _MULTIPLE:
             try:
                 origin = Origin.parse(handshake.origin)
@@ -350,11 +360,9 @@ class Policy:
             else:
                 matches = tuple(self._matches(origin, audience))
         if decision.rule:
-            matches = (
-                decision.rule,
-                *(rule for rule in matches if rule is not decision.rule),
-            )
-        elif origin and not decision:
+            others = (rule for rule in matches if rule != decision.rule)
+            matches = (decision.rule, *others)
+        elif origin and decision.reason is Reason.UNLISTED:
             nearest = self._nearest(origin, audience)
         return Explanation(decision, origin, matches, nearest, problem)
 
@@ -370,25 +378,26 @@ class Policy:
 
     def _matches(self, origin: Origin, audience: str) -> Iterator[Rule]:
         """Yield the rules that cover an origin, the most specific first."""
-        for rule in self._exact.get(origin.text, ()):
-            if rule.audience in ("", audience):
-                yield rule
+        yield from _for_audience(self._exact.get(origin.text, ()), audience)
         if self._patterns:
             for key in self._keys(origin):
-                yield from self._listed(key, audience, own=True)
-        if self._regexes:
-            for rule in self._regexes:
-                if rule.pattern.regex and rule.pattern.regex.fullmatch(origin.text):
-                    yield rule
+                yield from _for_audience(self._patterns.get(key, ()), audience)
+        for rule in self._regexes:
+            regex = rule.pattern.regex
+            if (
+                rule.audience in ("", audience)
+                and regex
+                and regex.fullmatch(origin.text)
+            ):
+                yield rule
         if self.base:
             yield from self.base._matches(origin, audience)
 
-    def _listed(self, key: str, audience: str, *, own: bool = False) -> Iterator[Rule]:
-        for rule in self._patterns.get(key, ()):
-            if rule.audience in ("", audience):
-                yield rule
-        if self.base and not own:
-            yield from self.base._listed(key, audience)
+    def _null(self, audience: str) -> Iterator[Rule]:
+        """Yield the rules that list ``null``; no wildcard or expression covers it."""
+        yield from _for_audience(self._patterns.get("null", ()), audience)
+        if self.base:
+            yield from self.base._null(audience)
 
     def _keys(self, origin: Origin) -> Iterator[str]:
         """Yield the canonical text of each pattern that could cover an origin."""
@@ -409,7 +418,7 @@ class Policy:
                 for port in ports:
                     yield f"{scheme}://*.{rest}{port}"
             _, dot, rest = rest.partition(".")
-        if scheme == "moz-extension" and is_extension_id(host):
+        if scheme == "moz-extension" and origin.port is None and is_extension_id(host):
             yield "moz-extension://*"
         yield "*"
 
@@ -417,42 +426,79 @@ class Policy:
         """Find the rule that differs least, by look-ups that do not grow with the rules."""
         candidates = [
             Nearest(rule, difference)
-            for rule in self._by_host.get(origin.host, ())
+            for rule in map(_rule, self._by_host.get(origin.host, ()))
             if (difference := _difference(rule, origin, audience))
         ]
         if candidates:
             return min(candidates, key=lambda near: near.difference.count(" and "))
         labels = origin.host.split(".")
         for i in range(1, len(labels)):
-            below = self._by_host.get(".".join(labels[i:]))
-            if below:
-                return Nearest(below[0], "does not cover this name below it")
+            above = [
+                _rule(entry) for entry in self._by_host.get(".".join(labels[i:]), ())
+            ]
+            if above:
+                wildcard = next(
+                    (one for one in above if _is_below(one, labels, i)), None
+                )
+                if wildcard is None:
+                    return Nearest(above[0], "does not cover this name below it")
+                return Nearest(wildcard, _difference(wildcard, origin, audience, i))
         for i in range(len(labels) - 1, 1, -1):
             start = self._by_host.get(".".join(labels[:i]))
             if start:
                 owner = ".".join(labels[-2:])
-                return Nearest(start[0], f"only begins alike: {owner} owns this name")
+                only = f"only begins alike: {owner} owns this name"
+                return Nearest(_rule(start[0]), only)
         sibling = self._by_parent.get(origin.host.partition(".")[2])
         if sibling:
-            return Nearest(sibling, "differs in the first part of the name")
+            return Nearest(_rule(sibling), "differs in the first part of the name")
         return self.base._nearest(origin, audience) if self.base else None
 
 
-def _difference(rule: Rule, origin: Origin, audience: str) -> str:
-    """Say in what a rule with the same host differs from an origin, or nothing."""
+# A rule in the indexes: text, source, credentials, audience, reason. Tuples of plain
+# values, since the garbage collector stops looking at those: with 100,000 rules as
+# objects, each full collection would hold up the event loop.
+_Entry = tuple[str, str, bool, str, str]
+
+
+@lru_cache(maxsize=1024)
+def _rule(entry: _Entry) -> Rule:
+    """Return the rule that an entry stands for."""
+    text, source, credentials, audience, reason = entry
+    pattern = ALL_ORIGINS if text == "*" else OriginPattern.parse(text)
+    return Rule(pattern, source, credentials, audience, Reason(reason))
+
+
+def _for_audience(entries: tuple[_Entry, ...], audience: str) -> Iterator[Rule]:
+    for entry in entries:
+        if entry[3] in ("", audience):
+            yield _rule(entry)
+
+
+def _is_below(rule: Rule, labels: list[str], depth: int) -> bool:
+    """Whether a rule's wildcard covers names this deep, whatever scheme and port."""
+    if rule.pattern.kind is PatternKind.LABEL and depth == 1:
+        before, after = rule.pattern.before, rule.pattern.after
+        label = labels[0]
+        fits = label.startswith(before) and label.endswith(after)
+        return fits and len(label) > len(before) + len(after)
+    return rule.pattern.kind is PatternKind.SUBDOMAINS
+
+
+def _difference(rule: Rule, origin: Origin, audience: str, depth: int = 0) -> str:
+    """Say in what a rule for the same host differs from an origin, or nothing."""
     pattern = rule.pattern
-    if pattern.kind is PatternKind.SUBDOMAINS:
+    if not depth and pattern.kind is PatternKind.SUBDOMAINS:
         return "covers names below it, not the name itself"
-    if pattern.kind is PatternKind.LABEL:
+    if not depth and pattern.kind is PatternKind.LABEL:
         return "covers some names below it, not the name itself"
-    port: int | Literal["*"] | None = pattern.port
     differences = []
     if pattern.scheme != origin.scheme:
         differences.append(f"the scheme ({pattern.scheme})")
-    if port not in ("*", origin.port):
-        differences.append(f"the port ({port or 'the default'})")
-    if differences:
-        return f"differs only in {' and '.join(differences)}"
+    if pattern.port not in ("*", origin.port):
+        differences.append(f"the port ({pattern.port or 'the default'})")
     if rule.audience not in ("", audience):
-        return f"is for the audience {rule.audience!r} only"
-    return ""
+        if not differences:
+            return f"is for the audience {rule.audience!r} only"
+        differences.append(f"the audience ({rule.audience!r})")
+    return f"differs only in {' and '.join(differences)}" if differences else ""

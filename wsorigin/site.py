@@ -68,11 +68,11 @@ class Site:
     def allows(self, host: str) -> bool:
         """Whether a host passes ``ALLOWED_HOSTS``, by the rules of Django's get_host()."""
         host = host.removesuffix(".")
-        if "_" in host:
+        if not host or "_" in host:
             return False
         for allowed in self.allowed_hosts:
             if allowed == "*" or allowed == host:
-                return bool(host)
+                return True
             if allowed[:1] == "." and (host.endswith(allowed) or host == allowed[1:]):
                 return True
         return False

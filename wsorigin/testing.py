@@ -87,8 +87,7 @@ class OriginCommunicator(WebsocketCommunicator):
                 return Answer(403)
             case "websocket.http.response.start":
                 body = await self.receive_output(_TIMEOUT)
-                reason = json.loads(body["body"])["reason"]
-                return Answer(message["status"], Reason(reason))
+                return Answer(message["status"], _reason(body.get("body", b"")))
         opened = Answer(101, subprotocol=message.get("subprotocol"))
         # A denial that closes has closed by now: nothing awaited in between.
         waiting = [
@@ -99,6 +98,14 @@ class OriginCommunicator(WebsocketCommunicator):
         for message in waiting:
             self.output_queue.put_nowait(message)
         return opened
+
+
+def _reason(body: bytes) -> Reason | None:
+    """Read the reason out of a denial's body, if it is one of ours."""
+    try:
+        return Reason(json.loads(body)["reason"])
+    except (ValueError, TypeError, KeyError):
+        return None  # the application's own refusal
 
 
 class override_policy(override_settings):
