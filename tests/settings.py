@@ -13,3 +13,7 @@ DATABASES = {
 }
 ROOT_URLCONF = "tests.urls"
 USE_TZ = True
+
+# "database" and the audit only where a test asks for them: the others need no database.
+WSORIGIN_INHERIT = ["same-origin", "cors", "debug"]
+WSORIGIN_AUDIT = False

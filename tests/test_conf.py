@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
 from wsorigin.conf import DEFAULTS, conf
@@ -14,7 +15,11 @@ from wsorigin.policy import MissingOrigin
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_defaults(name: str) -> None:
     """Without the setting, the documented default holds."""
-    assert getattr(conf, name) == DEFAULTS[name]
+    with override_settings():
+        if hasattr(settings, name):
+            delattr(settings, name)
+
+        assert getattr(conf, name) == DEFAULTS[name]
 
 
 @pytest.mark.parametrize(

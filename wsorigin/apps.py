@@ -2,20 +2,38 @@
 The app's configuration: the only place where anything happens by itself.
 """
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_delete, post_migrate, post_save
 
 
 class WsoriginConfig(AppConfig):
-    """Register the system checks, and compile the policy before the first handshake."""
+    """Wire checks, triggers and signals; compile before the first handshake."""
 
     name = "wsorigin"
     verbose_name = "WebSocket origins"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, sources
+        from . import checks, models, signals, sources
 
         checks.register_all()
+        post_migrate.connect(
+            models.install_triggers, sender=self, dispatch_uid="wsorigin.triggers"
+        )
+        for signal in (post_save, post_delete):
+            signal.connect(
+                lambda using, **_: models.announce_change(using),
+                sender=models.TrustedOrigin,
+                weak=False,
+                dispatch_uid="wsorigin.changed",
+            )
+        signals.trusted_origins_changed.connect(
+            sources.current.expire, dispatch_uid="wsorigin.expire"
+        )
+        if apps.is_installed("corsheaders"):
+            from . import cors
+
+            cors.connect()
         # Here, because compiling loads the tables for international names and public
-        # suffixes, which belong to no handshake.
-        sources.get_policy()
+        # suffixes, which belong to no handshake. The database is not asked yet.
+        sources.current.compile()

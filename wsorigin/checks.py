@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 
-from .conf import DEFAULTS, SOURCE_NAMES, conf, is_list
+from .conf import DEFAULTS, SOURCE_NAMES, conf, is_list, is_positive
 from .origins import InvalidOrigin, OriginPattern, PatternKind, normalisations
 from .policy import MissingOrigin
 from .reconciliation import reconcile, unmatchable_cors_entries
@@ -102,6 +102,14 @@ def check_settings(**_: Any) -> Iterator[CheckMessage]:
                     "E002",
                     f"{name} is {value!r}, not a bool, and reads as False.",
                     f"Write {name} = {str(value).lower() in {'1', 'true', 'yes', 'on'}}.",
+                )
+        elif isinstance(default, int):
+            if not is_positive(value):
+                yield finding(
+                    "E002",
+                    f"{name} is {value!r}, not a number above zero, and reads as "
+                    f"{default}.",
+                    f"Write {name} = {default}.",
                 )
         elif not is_list(value):
             fixed = value.split(",") if isinstance(value, str) else []
@@ -191,7 +199,7 @@ def _check_own_entry(source: str, entry: Any) -> Iterator[CheckMessage]:
     except InvalidOrigin:
         return  # E001
     changes = normalisations(entry, pattern)
-    if changes:
+    if str(pattern) != entry:
         yield finding(
             "I001",
             f"{source} is read as {str(pattern)!r}: {', '.join(changes)}.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from django.conf import settings
 
@@ -26,6 +26,10 @@ DEFAULTS: Final[dict[str, Any]] = {
     "WSORIGIN_MISSING_ORIGIN": "require-token",
     "WSORIGIN_REPORT_ONLY": False,
     "WSORIGIN_DENY_WITH": "http",
+    "WSORIGIN_REFRESH_INTERVAL": 5,
+    "WSORIGIN_AUDIT": True,
+    "WSORIGIN_AUDIT_MAX_ROWS": 10_000,
+    "WSORIGIN_AUDIT_RETENTION_DAYS": 30,
 }
 
 
@@ -72,6 +76,30 @@ class Settings:
         """How to deny: HTTP 403 before the socket opens, or open and close with 44xx."""
         return "close" if self._get("WSORIGIN_DENY_WITH") == "close" else "http"
 
+    @property
+    def WSORIGIN_REFRESH_INTERVAL(self) -> float:
+        """Seconds until a change of the database counts in every process."""
+        return self._positive("WSORIGIN_REFRESH_INTERVAL")
+
+    @property
+    def WSORIGIN_AUDIT(self) -> bool:
+        """Whether denials are counted in the database."""
+        return self._get("WSORIGIN_AUDIT") is True
+
+    @property
+    def WSORIGIN_AUDIT_MAX_ROWS(self) -> int:
+        """How many rows of denials there may be."""
+        return int(self._positive("WSORIGIN_AUDIT_MAX_ROWS"))
+
+    @property
+    def WSORIGIN_AUDIT_RETENTION_DAYS(self) -> float:
+        """Days after which ``wsorigin prune`` deletes denials."""
+        return self._positive("WSORIGIN_AUDIT_RETENTION_DAYS")
+
+    def _positive(self, name: str) -> float:
+        value = self._get(name)
+        return value if is_positive(value) else DEFAULTS[name]
+
     def _get(self, name: str) -> Any:
         return getattr(settings, name, DEFAULTS[name])
 
@@ -83,6 +111,11 @@ class Settings:
 def is_list(value: object) -> bool:
     """Whether a setting holds several values; a string is a sequence, but never meant."""
     return isinstance(value, (list, tuple, set, frozenset))
+
+
+def is_positive(value: object) -> TypeGuard[float]:
+    """Whether a setting is a number above zero; True and False are none."""
+    return isinstance(value, (int, float)) and value is not True and value > 0
 
 
 conf: Final = Settings()

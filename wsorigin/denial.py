@@ -156,17 +156,17 @@ def shown(text: str | None) -> str:
     """Quote client-sent text for a log line: ASCII, escaped, at most 200 characters."""
     if text is None:
         return "-"
-    return ascii(text if len(text) <= _LOGGED_LENGTH else text[:_LOGGED_LENGTH] + "...")
+    escaped = ascii(text[:_LOGGED_LENGTH])
+    if len(text) <= _LOGGED_LENGTH and len(escaped) <= _LOGGED_LENGTH + len("''"):
+        return escaped
+    return f"{escaped[:_LOGGED_LENGTH]}...'"
 
 
 def remedy(reason: Reason, explanation: Explanation) -> str:
     """Return what an operator would do who wants this handshake to be allowed."""
     match reason:
         case Reason.UNLISTED:
-            return (
-                f"If you trust it, add {str(explanation.origin)!r} to "
-                "WSORIGIN_ALLOWED_ORIGINS."
-            )
+            return f"If you trust it: manage.py wsorigin trust {explanation.origin}"
         case Reason.OPAQUE:
             return (
                 "If you mean it, add 'null' to WSORIGIN_ALLOWED_ORIGINS: "

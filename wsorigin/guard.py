@@ -7,17 +7,20 @@ It reads, asks the policy, answers and tells. It compares no origins itself.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Final, NamedTuple
 
+from asgiref.sync import ThreadSensitiveContext
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from .audit import audit
 from .conf import conf, is_list
 from .denial import Message, Receive, Send, log_denial, send_denial
 from .handshake import (
@@ -31,7 +34,7 @@ from .handshake import (
 from .origins import InvalidOrigin, OriginPattern
 from .policy import SITE, Decision, Explanation, Policy, Reason, Rule
 from .signals import handshake_checked
-from .sources import get_policy
+from .sources import aget_policy
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +107,8 @@ class OriginGuard:
         self.allowed_origins = allowed_origins
         self.audience = audience
         self.require_token = require_token
-        self.report_only = report_only
+        # A string out of the environment is no switch: "False" would be a true one.
+        self.report_only = None if report_only is None else report_only is True
         self.subprotocols = subprotocols
         self.name = name
         if allowed_origins is not None and not callable(allowed_origins):
@@ -128,6 +132,7 @@ class OriginGuard:
         )
         announce(handshake, decision, enforced=enforced)
         if not decision:
+            audit.record(policy, handshake, audience, decision, enforced=enforced)
             log_denial(
                 partial(policy.explain, handshake, audience),
                 handshake,
@@ -160,24 +165,24 @@ class OriginGuard:
 
     async def policy_for(self, scope: Scope) -> Policy:
         """Return the policy for this endpoint or, with a hook, for this handshake."""
-        origins = self.allowed_origins
+        site, origins = await aget_policy(), self.allowed_origins
         if not callable(origins):
-            return endpoint_policy(get_policy(), origins, self.name)
+            return endpoint_policy(site, origins, self.name)
         try:
-            return endpoint_policy(
-                get_policy(), await run_hook(origins, scope), self.name
-            )
+            found = await run_hook(origins, scope, then=as_list)
+            return endpoint_policy(site, found, self.name)
         except Exception:
             # Stricter, never looser, and no 500 for a stranger to provoke.
             logger.exception("get_allowed_origins() of %s failed", self.name)
-            return endpoint_policy(get_policy(), (), self.name)
+            return endpoint_policy(site, (), self.name)
 
     async def audience_for(self, scope: Scope) -> str:
         """Return the audience of this endpoint or, with a hook, of this handshake."""
         if not callable(self.audience):
             return self.audience
         try:
-            return str(await run_hook(self.audience, scope) or "")
+            audience: str = await run_hook(self.audience, scope, then=as_audience)
+            return audience
         except Exception:
             logger.exception("get_audience() of %s failed", self.name)
             return ""
@@ -223,10 +228,9 @@ def checked_origins(origins: Any, name: str) -> tuple[str, ...]:
     return tuple(origins)
 
 
-@lru_cache(maxsize=_MAX_ENDPOINT_POLICIES)
-def read_pattern(text: str) -> OriginPattern | None:
+def read_pattern(entry: Any) -> OriginPattern | None:
     """Read one entry of an endpoint's list; None stands for `SITE`."""
-    return None if text == SITE else OriginPattern.parse(text)
+    return None if entry == SITE else OriginPattern.parse(entry)
 
 
 def endpoint_policy(site: Policy, origins: Origins | None, name: str) -> Policy:
@@ -238,8 +242,6 @@ def endpoint_policy(site: Policy, origins: Origins | None, name: str) -> Policy:
     """
     if origins is None:
         return site
-    if isinstance(origins, str):
-        raise TypeError(f"origins have to be a list of strings, not {origins!r}")
     key = (name, *origins)
     policy = site.endpoints.get(key)
     if policy is None:
@@ -260,12 +262,40 @@ def endpoint_policy(site: Policy, origins: Origins | None, name: str) -> Policy:
     return policy
 
 
-async def run_hook(hook: Callable[[Scope], Any], scope: Scope) -> Any:
-    """Call a consumer's hook, a plain function in a thread: it may use the ORM."""
-    if iscoroutinefunction(hook):
-        return await hook(scope)
-    result = await database_sync_to_async(hook)(scope)
-    return await result if isawaitable(result) else result
+async def run_hook(
+    hook: Callable[[Scope], Any], scope: Scope, *, then: Callable[[Any], Any]
+) -> Any:
+    """
+    Call a consumer's hook, and ``then`` on what it returns.
+
+    A plain function runs in a thread, so that it may use the ORM; so does ``then``,
+    since a queryset asks the database only when it is read.
+    """
+    if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
+        return then(await hook(scope))
+
+    def call() -> Any:
+        result = hook(scope)
+        return result if isawaitable(result) else then(result)
+
+    result = await database_sync_to_async(call)()
+    return then(await result) if isawaitable(result) else result
+
+
+def as_list(origins: Any) -> list[str] | None:
+    """Return what a hook gave as a list; raises TypeError where it is none."""
+    if origins is None:
+        return None
+    if not isinstance(origins, (str, bytes, Mapping)):
+        listed = list(origins)
+        if all(isinstance(origin, str) for origin in listed):
+            return listed
+    raise TypeError(f"origins have to be a list of strings, not {origins!r}")
+
+
+def as_audience(audience: Any) -> str:
+    """Return what a hook gave as an audience; None is none."""
+    return "" if audience is None else str(audience)
 
 
 def negotiating(send: Send, default: str | None) -> Send:
@@ -299,8 +329,9 @@ def admitted_scope(scope: Scope, admission: Admission) -> Scope:
         scope["subprotocols"] = kept
         dropped.add(SUBPROTOCOL_HEADER)
     if dropped:
+        headers = scope.get("headers") or ()
         scope["headers"] = [
-            (name, value) for name, value in scope["headers"] if name not in dropped
+            (name, value) for name, value in headers if name not in dropped
         ]
         if kept and SUBPROTOCOL_HEADER in dropped:
             scope["headers"].append((SUBPROTOCOL_HEADER, ", ".join(kept).encode()))
@@ -331,9 +362,15 @@ def announce(handshake: Handshake, decision: Decision, *, enforced: bool) -> Non
         # Receivers that cannot keep up lose events; the handshakes go on.
         return
     task = asyncio.get_running_loop().create_task(
-        handshake_checked.asend_robust(
-            OriginGuard, handshake=handshake, decision=decision, enforced=enforced
-        )
+        _announce(handshake=handshake, decision=decision, enforced=enforced),
+        context=contextvars.Context(),
     )
     _announcements.add(task)
     task.add_done_callback(_announcements.discard)
+
+
+async def _announce(**what: Any) -> None:
+    # In a context of its own, plain receivers run in a thread of their own: one that
+    # hangs would otherwise block the thread that sync consumers and the ORM share.
+    async with ThreadSensitiveContext():
+        await handshake_checked.asend_robust(OriginGuard, **what)

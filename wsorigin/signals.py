@@ -1,5 +1,5 @@
 """
-The two signals of wsorigin, for metrics and alarms.
+The signals of wsorigin, for metrics and alarms.
 
 A receiver learns what happened; it cannot change the answer or hold it up.
 """
@@ -16,3 +16,7 @@ handshake_checked = Signal()
 # Sent when the site's policy has become another one. Arguments: old and new
 # (fingerprints, str; old is "" the first time). The sender is Policy.
 policy_changed = Signal()
+
+# Sent in the process that changed trusted origins, after the commit. Other processes
+# find out by themselves. The sender is TrustedOrigin.
+trusted_origins_changed = Signal()

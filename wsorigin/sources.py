@@ -7,21 +7,34 @@ problem for the system checks and trusts nobody. Deciding is the policy's.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from math import inf
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.core.signals import setting_changed
+from django.db import close_old_connections
 
 from .conf import conf, is_list
-from .origins import ALL_ORIGINS, InvalidOrigin, OriginPattern
+from .models import TrustedOrigin, TrustedOriginVersion
+from .origins import ALL_ORIGINS, InvalidOrigin, OriginPattern, PatternKind
 from .policy import Policy, Reason, Rule
 from .signals import policy_changed
 from .site import Site
 
 logger = logging.getLogger(__name__)
+
+# How long a handshake waits for a look at the database that is overdue, in seconds.
+_PATIENCE: Final = 1.0
+# Without triggers nothing tells what raw SQL has changed, so all is read now and then.
+_FULL_READ_INTERVAL: Final = 60.0
 
 LOOPBACK_HOSTS: Final = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 
@@ -48,6 +61,7 @@ class Rules:
         parse: Callable[[Any], OriginPattern] = OriginPattern.parse,
         *,
         credentials: bool = True,
+        audience: str = "",
         reason: Reason = Reason.LISTED,
     ) -> None:
         """Read one entry of a list into a rule, or into a problem."""
@@ -56,7 +70,7 @@ class Rules:
         except InvalidOrigin as error:
             self.problems.append(Problem(source, error))
         else:
-            self.rules.append(Rule(pattern, source, credentials, reason=reason))
+            self.rules.append(Rule(pattern, source, credentials, audience, reason))
 
     def read_list(self, name: str, entries: Iterable[Any], **how: Any) -> None:
         """Read a whole list; each rule's source is the list's name and the index."""
@@ -75,9 +89,10 @@ def collect(names: Iterable[str] | None = None) -> Rules:
     if names is None:
         names = conf.WSORIGIN_INHERIT
         from_settings(found)
-    for name in names:
-        if name in INHERITABLE:
-            INHERITABLE[name](found)
+    names = list(names)
+    for name, read in INHERITABLE.items():
+        if name in names:
+            read(found)
     return found
 
 
@@ -106,7 +121,9 @@ def from_cors(found: Rules) -> None:
     name, entries = django_list("CORS_ALLOWED_ORIGINS", "CORS_ORIGIN_WHITELIST")
     for index, entry in enumerate(entries):
         if entry not in ("null", "file://"):
-            found.read(f"{name}[{index}]", entry, credentials=credentials)
+            found.read(
+                f"{name}[{index}]", entry, parse=parse_exact, credentials=credentials
+            )
     name, entries = django_list(
         "CORS_ALLOWED_ORIGIN_REGEXES", "CORS_ORIGIN_REGEX_WHITELIST"
     )
@@ -119,9 +136,10 @@ def from_csrf(found: Rules) -> None:
     """Read ``CSRF_TRUSTED_ORIGINS``, where ``*.`` includes the apex, as in Django."""
     name, entries = django_list("CSRF_TRUSTED_ORIGINS")
     for index, entry in enumerate(entries):
-        if isinstance(entry, str):
-            entry = entry.replace("://*.", "://.", 1)
-        found.read(f"{name}[{index}]", entry)
+        if isinstance(entry, str) and "://*." in entry:
+            found.read(f"{name}[{index}]", entry.replace("://*.", "://.", 1))
+        else:
+            found.read(f"{name}[{index}]", entry, parse=parse_exact)
 
 
 def from_hosts(found: Rules) -> None:
@@ -133,9 +151,31 @@ def from_hosts(found: Rules) -> None:
     schemes = ["https"] if https_only() else ["https", "http"]
     name, entries = django_list("ALLOWED_HOSTS")
     for index, host in enumerate(entries):
-        if host != "*":
-            for scheme in schemes:
-                found.read(f"{name}[{index}]", f"{scheme}://{host}")
+        for scheme in schemes if host != "*" else []:
+            source = f"{name}[{index}]"
+            if isinstance(host, str) and host.startswith("."):
+                found.read(source, f"{scheme}://{host}")
+            elif isinstance(host, str):
+                found.read(source, f"{scheme}://{host}", parse=parse_exact)
+            else:
+                found.read(source, host)
+
+
+def parse_exact(text: str) -> OriginPattern:
+    """
+    Read an entry of a list that knows no wildcards.
+
+    To django-cors-headers a ``*`` is a character like others, so that inheriting it as
+    a wildcard would grant over sockets what the list does not grant over HTTP.
+    """
+    pattern = OriginPattern.parse(text)
+    if pattern.kind is not PatternKind.EXACT or pattern.port == "*":
+        raise InvalidOrigin(
+            text,
+            "this list knows no such pattern, so it matches nothing over HTTP",
+            "List it in WSORIGIN_ALLOWED_ORIGINS, if its sockets are to open.",
+        )
+    return pattern
 
 
 def from_debug(found: Rules) -> None:
@@ -175,11 +215,16 @@ def current_site() -> Site:
     hosts = django_list("ALLOWED_HOSTS")[1]
     if settings.DEBUG and not hosts:
         hosts = [".localhost", "127.0.0.1", "[::1]"]  # as Django's get_host()
-    header = settings.SECURE_PROXY_SSL_HEADER
+    proxy_ssl_header = None
+    match settings.SECURE_PROXY_SSL_HEADER:
+        case (str(name), str(secure)):
+            proxy_ssl_header = (_scope_name(name), secure)
     return Site(
         allowed_hosts=tuple(str(host).lower() for host in hosts),
-        https_only=https_only(),
-        proxy_ssl_header=header and (_scope_name(header[0]), header[1]),
+        # Meant to say https, yet unreadable: stricter, as for every wrong setting.
+        https_only=https_only()
+        or bool(settings.SECURE_PROXY_SSL_HEADER and not proxy_ssl_header),
+        proxy_ssl_header=proxy_ssl_header,
         use_forwarded_host=settings.USE_X_FORWARDED_HOST,
         use_forwarded_port=settings.USE_X_FORWARDED_PORT,
     )
@@ -190,43 +235,228 @@ def _scope_name(meta_name: str) -> bytes:
     return meta_name.removeprefix("HTTP_").replace("_", "-").lower().encode()
 
 
-def build_policy() -> Policy:
-    """Compile the site's policy from its sources, now."""
-    found = collect()
+class Database(NamedTuple):
+    """
+    What was last read of the trusted origins.
+
+    ``policy`` has all of them, ``cors`` those whose pages may also read over HTTP.
+    ``version`` is the number that the triggers raise, None where there are none;
+    ``until`` the moment when the next row expires (seconds since the epoch).
+    """
+
+    policy: Policy
+    cors: Policy
+    version: int | None
+    until: float
+    read_at: float
+
+
+def database_version() -> int | None:
+    """Ask for the number that each change raises: one row, whatever the table's size."""
+    return TrustedOriginVersion.objects.values_list("number", flat=True).first()
+
+
+def read_database() -> Database:
+    """Read and compile all trusted origins; runs in a thread, never on an event loop."""
+    # The number first: what changes while the rows are read is seen at the next look.
+    version = database_version()
+    found, with_cors, until = Rules(), Rules(), inf
+    rows = TrustedOrigin.objects.in_force().order_by("pk")
+    for row in rows.only(*_COLUMNS).iterator():
+        found.read(
+            f"TrustedOrigin {row.pk}",
+            row.pattern,
+            credentials=row.allow_credentials,
+            audience=row.audience,
+        )
+        if row.allow_cors:
+            with_cors.read(f"TrustedOrigin {row.pk}", row.pattern)
+        if row.expires_at:
+            until = min(until, row.expires_at.timestamp())
     for problem in found.problems:
         logger.error("%s trusts nobody: %s", problem.source, problem.error)
-    return Policy(
-        found.rules,
-        site=current_site(),
-        same_origin="same-origin" in conf.WSORIGIN_INHERIT,
-        missing=conf.WSORIGIN_MISSING_ORIGIN,
-    )
+    policies = Policy(found.rules), Policy(with_cors.rules)
+    return Database(*policies, version, until, time.monotonic())
+
+
+_COLUMNS: Final = (
+    "pattern",
+    "audience",
+    "allow_credentials",
+    "allow_cors",
+    "expires_at",
+)
 
 
 class CurrentPolicy:
-    """The site's policy in memory, compiled when first asked for."""
+    """
+    The site's policy in memory, and how it keeps up with the database.
+
+    Settings count at once. The database is looked at by one thread, when somebody asks
+    and the last look is older than half of ``WSORIGIN_REFRESH_INTERVAL``; nobody waits
+    for it until the look is older than the whole. Where the database does not answer,
+    what was last read of it stays in force, and the outage is logged once.
+    """
 
     def __init__(self) -> None:
         self._policy: Policy | None = None
         self._fingerprint = ""
+        self._generation = 0
+        self._database: Database | None = None
+        self._looked_at = self._due_at = -inf
+        self._expiries = 0
+        self._look: Future[None] | None = None
+        self._is_away = False
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
 
     def get(self) -> Policy:
-        """Return the policy in force; thread-safe, and free when nothing changed."""
-        policy = self._policy
-        if policy is None:
-            policy = self._policy = build_policy()
+        """
+        Return the policy in force; wait a moment where the last look is too old.
+
+        On an event loop it never waits: the look goes on, and the answer is from memory.
+        """
+        if time.monotonic() >= self._due_at:
+            look = self._start_look()
+            if look and self._is_overdue() and not _on_event_loop():
+                with suppress(TimeoutError):
+                    look.result(_PATIENCE)
+        return self._policy or self.compile()
+
+    async def aget(self) -> Policy:
+        """Return the policy in force; wait a moment where the last look is too old."""
+        if time.monotonic() >= self._due_at:
+            look = self._start_look()
+            if look and self._is_overdue():
+                with suppress(TimeoutError):
+                    waiting = asyncio.shield(asyncio.wrap_future(look))
+                    await asyncio.wait_for(waiting, _PATIENCE)
+        return self._policy or self.compile()
+
+    @property
+    def database(self) -> Database | None:
+        """What was last read of the database, None before the first success."""
+        return self._database
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last look at the database."""
+        return time.monotonic() - self._looked_at
+
+    def forget(self, **_: Any) -> None:
+        """Compile anew at the next question: a setting has changed."""
+        self._generation += 1
+        self._policy = None
+        self._due_at = self._looked_at + conf.WSORIGIN_REFRESH_INTERVAL / 2
+
+    def expire(self, **_: Any) -> None:
+        """Look at the database now, before the next answer: this process changed it."""
+        self._expiries += 1
+        self._looked_at = self._due_at = -inf
+        self._start_look()
+
+    def compile(self) -> Policy:
+        """Make the policy of the settings as they are and of what was last read."""
+        generation, previous = self._generation, self._policy
+        found = collect()
+        for problem in found.problems:
+            logger.error("%s trusts nobody: %s", problem.source, problem.error)
+        known = self._database if "database" in conf.WSORIGIN_INHERIT else None
+        policy = Policy(
+            found.rules,
+            site=current_site(),
+            same_origin="same-origin" in conf.WSORIGIN_INHERIT,
+            missing=conf.WSORIGIN_MISSING_ORIGIN,
+            base=known.policy if known else None,
+        )
+        if previous and policy.fingerprint == previous.fingerprint:
+            policy = previous  # the same content: keep what endpoints compiled with it
+        if generation == self._generation:
+            self._policy = policy
             if policy.fingerprint != self._fingerprint:
                 old, self._fingerprint = self._fingerprint, policy.fingerprint
                 logger.info(
                     "policy changed old=%s new=%s", old or "-", policy.fingerprint
                 )
-                policy_changed.send_robust(Policy, old=old, new=policy.fingerprint)
+                _announce(old=old, new=policy.fingerprint)
         return policy
 
-    def forget(self, **_: Any) -> None:
-        """Compile anew at the next look."""
-        self._policy = None
+    def _is_overdue(self) -> bool:
+        return self.age >= conf.WSORIGIN_REFRESH_INTERVAL
 
+    def _start_look(self) -> Future[None] | None:
+        """Start a look at the database; return it, or the one under way."""
+        if "database" not in conf.WSORIGIN_INHERIT:
+            self._due_at = inf
+            return None
+        with self._lock:
+            # A look that runs may have begun before this process's change.
+            look = self._look
+            is_late = look and look.running() and self._looked_at == -inf
+            if look is None or look.done() or is_late:
+                self._executor = self._executor or ThreadPoolExecutor(
+                    1, thread_name_prefix="wsorigin-sources"
+                )
+                try:
+                    self._look = self._executor.submit(self._refresh)
+                except RuntimeError:  # the interpreter is shutting down
+                    return None
+            return self._look
+
+    def _refresh(self) -> None:
+        """Look whether the table changed, and read it if so; in the executor's thread."""
+        started, expiries = time.monotonic(), self._expiries
+        try:
+            close_old_connections()
+            if self._is_stale():
+                self._database = read_database()
+                self.compile()
+            if self._is_away:
+                logger.info("trusted origins can be read again")
+            self._is_away = False
+        except Exception:
+            if not self._is_away:
+                logger.exception("trusted origins cannot be read; what was read counts")
+            self._is_away = True
+        finally:
+            # Also after a failure, or each handshake of an outage would wait.
+            if expiries == self._expiries:
+                self._looked_at = started
+                self._due_at = started + conf.WSORIGIN_REFRESH_INTERVAL / 2
+            close_old_connections()
+
+    def _is_stale(self) -> bool:
+        known = self._database
+        return (
+            known is None
+            or known.version is None
+            or known.version != database_version()
+            or known.until <= time.time()
+            or time.monotonic() - known.read_at > _FULL_READ_INTERVAL
+        )
+
+
+def _announce(**fingerprints: str) -> None:
+    """Send `policy_changed`, from a task where there is an event loop."""
+    if not policy_changed.receivers:
+        return
+    if not _on_event_loop():
+        policy_changed.send_robust(Policy, **fingerprints)
+        return
+    task = asyncio.create_task(policy_changed.asend_robust(Policy, **fingerprints))
+    _announcements.add(task)
+    task.add_done_callback(_announcements.discard)
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+_announcements: Final[set[asyncio.Task[Any]]] = set()
 
 current: Final = CurrentPolicy()
 
@@ -234,6 +464,11 @@ current: Final = CurrentPolicy()
 def get_policy() -> Policy:
     """Return the site's policy in force, from memory."""
     return current.get()
+
+
+async def aget_policy() -> Policy:
+    """Return the site's policy in force; at most a moment behind the database."""
+    return await current.aget()
 
 
 setting_changed.connect(current.forget, dispatch_uid="wsorigin.sources")

@@ -1,0 +1,235 @@
+"""
+The audit: denials counted per day, origin, endpoint and reason, for the admin.
+
+The handshake only raises a number in memory; one thread writes to the database. What
+a stranger can choose is bounded: rows, lengths, and the memory that waits.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final, NamedTuple
+
+from django.db import close_old_connections, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from .conf import conf
+from .handshake import Handshake
+from .models import DeniedHandshake
+from .origins import MAX_LENGTH
+from .policy import Decision, Policy, Reason
+
+logger = logging.getLogger(__name__)
+
+# Distinct denials that wait for the next flush; further ones are counted together.
+_MAX_WAITING: Final = 2000
+_FLUSH_SECONDS: Final = 2.0
+# The share of the rows that is kept for the sums of what has none of its own.
+_SUMS_SHARE: Final = 20
+
+
+class Key(NamedTuple):
+    """What one row counts; an empty origin stands for all that had no room."""
+
+    day: date
+    origin: str
+    endpoint: str
+    reason: Reason
+    report_only: bool
+
+    def sum(self) -> Key:
+        """The key under which this is counted where there is no room for its own."""
+        return self._replace(origin="", endpoint="")
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often, when, and what the nearest rule is asked of."""
+
+    first_seen_at: datetime
+    last_seen_at: datetime
+    count: int = 0
+    example: tuple[Policy, Handshake, str] | None = None
+
+    def nearest(self) -> str:
+        """Return the rule that came closest, for people."""
+        if self.example is None:
+            return ""
+        policy, handshake, audience = self.example
+        nearest = policy.explain(handshake, audience).nearest
+        return str(nearest or "")
+
+
+class Audit:
+    """Denials that wait to be written, and the thread that writes them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Key, Tally] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._is_away = False
+
+    def record(
+        self,
+        policy: Policy,
+        handshake: Handshake,
+        audience: str,
+        decision: Decision,
+        *,
+        enforced: bool,
+    ) -> None:
+        """Count a denial; cheap, and never blocks on the database."""
+        if not conf.WSORIGIN_AUDIT:
+            return
+        now = timezone.now()
+        key = Key(
+            now.date(),
+            _storable(handshake.origin or "-", MAX_LENGTH),
+            _storable(handshake.path, 200),
+            decision.reason,
+            not enforced,
+        )
+        with self._lock:
+            if key not in self._waiting and len(self._waiting) >= _MAX_WAITING:
+                key = key.sum()
+            tally = self._waiting.get(key)
+            if tally is None:
+                example = (policy, handshake, audience) if key.origin else None
+                tally = self._waiting[key] = Tally(now, now, 0, example)
+            tally.count += 1
+            tally.last_seen_at = now
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="wsorigin-audit", daemon=True
+                )
+                self._thread.start()
+
+    def flush(self) -> int:
+        """
+        Write what waits, and return how many handshakes that were.
+
+        Where the database does not answer, they go on waiting, and the outage is
+        logged once.
+        """
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return 0
+        try:
+            close_old_connections()
+            with transaction.atomic():
+                _write(waiting)
+            self._is_away = False
+        except Exception:
+            if not self._is_away:
+                logger.exception("denials cannot be written; they wait")
+            self._is_away = True
+            self._put_back(waiting)
+            return 0
+        finally:
+            close_old_connections()
+        return sum(tally.count for tally in waiting.values())
+
+    def _put_back(self, waiting: dict[Key, Tally]) -> None:
+        with self._lock:
+            for key, tally in self._waiting.items():
+                _merge(waiting, key, tally)
+            self._waiting = waiting
+
+    def _run(self) -> None:
+        while not self._wake.wait(_FLUSH_SECONDS):
+            self.flush()
+
+    def stop(self) -> None:
+        """Write what waits and end the thread; at the end of the process."""
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+            self._thread = None
+        self._wake.clear()
+        self.flush()
+
+
+def _storable(text: str, length: int) -> str:
+    """Escape what a client sent to printable ASCII, and cut it."""
+    return text.encode("unicode_escape").decode("ascii")[:length]
+
+
+def _merge(waiting: dict[Key, Tally], key: Key, tally: Tally) -> None:
+    if key not in waiting and len(waiting) >= _MAX_WAITING:
+        key, tally.example = key.sum(), None
+    known = waiting.get(key)
+    if known is None:
+        waiting[key] = tally
+    else:
+        known.count += tally.count
+        known.last_seen_at = max(known.last_seen_at, tally.last_seen_at)
+        known.first_seen_at = min(known.first_seen_at, tally.first_seen_at)
+
+
+def _write(waiting: dict[Key, Tally]) -> None:
+    """Add to the rows that exist, and make new ones as long as there is room."""
+    limit = conf.WSORIGIN_AUDIT_MAX_ROWS
+    room = limit - limit // _SUMS_SHARE - DeniedHandshake.objects.count()
+    sums: dict[Key, Tally] = {}
+    for key, tally in waiting.items():
+        if not key.origin:
+            _merge(sums, key, tally)
+        elif not _add(key, tally):
+            if room > 0:
+                _create(key, tally)
+                room -= 1
+            else:
+                _merge(sums, key.sum(), tally)
+    for key, tally in sums.items():
+        tally.example = None
+        if not _add(key, tally):
+            surplus = DeniedHandshake.objects.count() - limit + 1
+            if surplus > 0:
+                oldest = DeniedHandshake.objects.order_by("last_seen_at")[:surplus]
+                DeniedHandshake.objects.filter(
+                    pk__in=[row.pk for row in oldest]
+                ).delete()
+            _create(key, tally)
+
+
+def _add(key: Key, tally: Tally) -> bool:
+    """Add to the row of a key, if it exists."""
+    return bool(
+        DeniedHandshake.objects.filter(**key._asdict()).update(
+            count=F("count") + tally.count, last_seen_at=tally.last_seen_at
+        )
+    )
+
+
+def _create(key: Key, tally: Tally) -> None:
+    """Make the row of a key; add to it where another process was faster."""
+    _row, created = DeniedHandshake.objects.get_or_create(
+        **key._asdict(),
+        defaults={
+            "count": tally.count,
+            "nearest": _storable(tally.nearest(), 500),
+            "first_seen_at": tally.first_seen_at,
+            "last_seen_at": tally.last_seen_at,
+        },
+    )
+    if not created:
+        _add(key, tally)
+
+
+def prune(now: datetime | None = None) -> int:
+    """Delete denials older than ``WSORIGIN_AUDIT_RETENTION_DAYS``; return how many."""
+    now = now or timezone.now()
+    limit = now - timedelta(days=conf.WSORIGIN_AUDIT_RETENTION_DAYS)
+    deleted, _ = DeniedHandshake.objects.filter(last_seen_at__lt=limit).delete()
+    return deleted
+
+
+audit: Final = Audit()
+atexit.register(audit.stop)
