@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
+from django.utils import timezone
 
+from wsorigin.models import DeniedHandshake, TrustedOrigin
+from wsorigin.policy import Reason
 from wsorigin.testing import override_policy
 
 
@@ -53,8 +58,7 @@ def test_explains_what_is_denied() -> None:
         "  No rule covers the origin.\n"
         "  Nearest: https://partner.example (WSORIGIN_ALLOWED_ORIGINS[0]) differs only "
         "in the port (the default).\n"
-        "  If you trust it, add 'https://partner.example:8443' to "
-        "WSORIGIN_ALLOWED_ORIGINS.\n",
+        "  If you trust it: manage.py wsorigin trust https://partner.example:8443\n",
     )
 
 
@@ -92,6 +96,7 @@ def test_explains_as_json(arguments: list[str], reason: str) -> None:
     assert bool(answer["problem"]) == (reason == "malformed")
 
 
+@pytest.mark.django_db
 @override_settings(ASGI_APPLICATION="tests.applications.guarded")
 @pytest.mark.parametrize(
     ("origin", "path", "code"),
@@ -233,8 +238,139 @@ def test_every_subcommand_has_help_with_examples(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """--help shows at least two examples."""
-    for subcommand in ("explain", "list", "diff"):
+    for subcommand in ("explain", "list", "diff", "trust", "denied", "prune"):
         with pytest.raises(SystemExit):
             call_command("wsorigin", subcommand, "--help")
 
         assert capsys.readouterr().out.count(f"manage.py wsorigin {subcommand}") >= 2
+
+
+@pytest.mark.django_db(transaction=True)
+@override_policy(inherit=["same-origin", "database"])
+def test_trusts_an_origin_at_once() -> None:
+    """A trusted origin is stored in canonical form and counts without a restart."""
+    assert run("explain", "https://partner.example")[0] == 1
+    code, output = run("trust", "HTTPS://Partner.example/", "--note", "ticket 12")
+
+    assert code == 0
+    assert output == (
+        "https://partner.example is trusted without the session: within 5 seconds in "
+        "every process.\n"
+    )
+    assert run("explain", "https://partner.example")[0] == 0
+    assert "TrustedOrigin" in run("list")[1]
+    assert TrustedOrigin.objects.get().note == "ticket 12"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_trusts_again_what_was_switched_off() -> None:
+    """An existing row is made active, and keeps what is not given anew."""
+    TrustedOrigin.objects.create(
+        pattern="https://partner.example", is_active=False, note="kept", allow_cors=True
+    )
+    code, output = run(
+        "trust",
+        "https://partner.example",
+        "--expires",
+        "12h",
+        "--credentials",
+        "--json",
+    )
+    answer = json.loads(output)
+
+    assert code == 0
+    assert answer["created"] is False
+    assert (answer["note"], answer["allow_cors"]) == ("kept", True)
+    assert answer["allow_credentials"] is True
+    assert TrustedOrigin.objects.in_force().get().expires_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_says_until_when() -> None:
+    """With an expiry, the answer names the moment."""
+    output = run("trust", "https://a.example", "--expires", "7d", "--cors")[1]
+
+    assert " until 20" in output
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["partner.example"], "it has no scheme. Write 'https://partner.example'."),
+        (["https://*.co.uk"], "public suffix"),
+        (["https://a.example", "--audience", "x" * 101], "at most 100 characters"),
+    ],
+)
+def test_refuses_to_trust_what_is_no_origin(arguments: list[str], message: str) -> None:
+    """A wrong pattern is refused with its remedy, exit code 2, and nothing is stored."""
+    with pytest.raises(CommandError, match=re.escape(message)) as caught:
+        run("trust", *arguments)
+
+    assert caught.value.returncode == 2
+    assert not TrustedOrigin.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["7", "d", "7w", "seven days"])
+def test_refuses_a_duration_that_is_none(text: str) -> None:
+    """A duration is a number of minutes, hours or days."""
+    with pytest.raises(CommandError, match="invalid duration value"):
+        run("trust", "https://a.example", "--expires", text)
+
+
+def denial(**fields: Any) -> DeniedHandshake:
+    """Store a row of denials."""
+    now = timezone.now()
+    values: dict[str, Any] = {
+        "day": now.date(),
+        "origin": "https://evil.example",
+        "endpoint": "/ws/",
+        "reason": Reason.UNLISTED,
+        "count": 3,
+        "first_seen_at": now,
+        "last_seen_at": now,
+    }
+    return DeniedHandshake.objects.create(**{**values, **fields})
+
+
+@pytest.mark.django_db
+def test_lists_denials() -> None:
+    """The most frequent come first; what is hostile in them is escaped."""
+    denial()
+    denial(origin="https://\u202eevil", count=7, report_only=True)
+    denial(origin="", count=1, endpoint="")
+    denial(origin="https://old.example", last_seen_at=timezone.now() - timedelta(8))
+    lines = run("denied")[1].splitlines()
+
+    assert [line.split()[:2] for line in lines] == [
+        ["count", "origin"],
+        ["7", "https://\\u202eevil"],
+        ["3", "https://evil.example"],
+        ["1", "(others)"],
+    ]
+    assert "unlisted (report-only)" in lines[1]
+    assert len(run("denied", "--limit", "1")[1].splitlines()) == 2
+    assert "https://old.example" in run("denied", "--since", "30d")[1]
+
+
+@pytest.mark.django_db
+def test_lists_denials_as_json() -> None:
+    """JSON has every field."""
+    denial(nearest="https://app.example (x) differs only in the port (8443)")
+    (row,) = json.loads(run("denied", "--json")[1])
+
+    assert (row["count"], row["reason"]) == (3, "unlisted")
+    assert row["nearest"].startswith("https://app.example")
+
+
+@pytest.mark.django_db
+def test_prunes_old_denials() -> None:
+    """What is older than the retention is deleted, and only that."""
+    denial()
+    denial(origin="https://old.example", last_seen_at=timezone.now() - timedelta(31))
+
+    assert run("denied", "--since", "1m")[1] != "No handshake was denied.\n"
+    assert run("prune")[1] == "Deleted 1 rows of denied handshakes.\n"
+    assert json.loads(run("prune", "--json")[1]) == {"deleted": 0}
+    DeniedHandshake.objects.all().delete()
+    assert run("denied")[1] == "No handshake was denied.\n"

@@ -93,7 +93,9 @@ def test_the_public_names_are_documented() -> None:
     assert [name for name in names if f"`{name}" not in GUARD.replace(".", "`")] == []
 
 
-@pytest.mark.parametrize("subcommand", ["explain", "list", "diff"])
+@pytest.mark.parametrize(
+    "subcommand", ["explain", "list", "diff", "trust", "denied", "prune"]
+)
 def test_each_subcommand_is_documented(subcommand: str) -> None:
     """The page of the command has a heading for each."""
     assert f"\n## `{subcommand}" in COMMAND
@@ -148,6 +150,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Follow the README's quickstart in a project fresh from startproject."""
     folder = tmp_path_factory.mktemp("quickstart")
     run(folder, "-m", "django", "startproject", "mysite", ".")
+    assert "`python manage.py migrate`" in README
     settings = folder / "mysite/settings.py"
     added = f"{block('# settings.py')}\nASGI_APPLICATION = 'asgi.application'\n"
     settings.write_text(settings.read_text() + added)
@@ -158,6 +161,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mysite/urls.py").write_text("urlpatterns = []\n")
     (folder / "consumers.py").write_text(block("# consumers.py"))
     (folder / "asgi.py").write_text(block("# asgi.py"))
+    run(folder, "manage.py", "migrate")
     return folder
 
 

@@ -18,7 +18,7 @@ from .conf import conf
 from .handshake import Handshake
 from .origins import ALL_ORIGINS, InvalidOrigin, Origin, OriginPattern, PatternKind
 from .policy import Decision, Explanation, Policy, Rule
-from .sources import Rules, collect, current_site, django_list, from_settings
+from .sources import Rules, collect, current, current_site, django_list, from_settings
 
 # A host that is nobody's, for handshakes that are not same-origin (RFC 2606).
 _ELSEWHERE: Final = b"elsewhere.invalid"
@@ -91,22 +91,29 @@ class Reconciliation:
         return tuple(row for row in self.rows if row.disagreement)
 
 
-def reconcile() -> Reconciliation:
-    """Compare the project's lists as they are now."""
-    return _Reconciler().run()
+def reconcile(*, database: bool = False) -> Reconciliation:
+    """
+    Compare the project's lists as they are now.
+
+    ``database`` counts the trusted origins in too. System checks leave them out, since
+    they may run where there is no database.
+    """
+    return _Reconciler(database=database).run()
 
 
 class _Reconciler:
     """One comparison: four policies, each made of one list, asked the same questions."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, database: bool) -> None:
         self.inherit = list(conf.WSORIGIN_INHERIT)
+        rows, rows_with_cors = self.trusted_origins() if database else ((), ())
         # Without CORS the project lets no other origin read over HTTP at all, and a
         # list for sockets alone disagrees with nothing.
         self.uses_cors = "corsheaders" in settings.INSTALLED_APPS or any(
             name.startswith(("CORS_ALLOW", "CORS_ORIGIN")) for name in dir(settings)
         )
-        self.cors = Policy([*collect(["cors"]).rules, *cors_for_all()])
+        listed = [*collect(["cors"]).rules, *cors_for_all()]
+        self.cors = Policy([*listed, *rows_with_cors])
         self.csrf = Policy(collect(["csrf"]).rules)
         self.hosts = Policy(collect(["hosts"]).rules)
         # Without "debug": its rules are this machine's own and end with DEBUG.
@@ -114,11 +121,17 @@ class _Reconciler:
         from_settings(own)
         inherited = collect(name for name in self.inherit if name != "debug")
         self.websocket = Policy(
-            [*own.rules, *inherited.rules],
+            [*own.rules, *inherited.rules, *rows],
             site=current_site(),
             same_origin="same-origin" in self.inherit,
         )
         self.proposal = Proposal()
+
+    def trusted_origins(self) -> tuple[Iterable[Rule], Iterable[Rule]]:
+        """Return the rules of the database, and those of them that pass CORS too."""
+        current.get()
+        known = current.database if "database" in self.inherit else None
+        return (known.policy.rules, known.cors.rules) if known else ((), ())
 
     def run(self) -> Reconciliation:
         patterns: dict[str, OriginPattern] = {}
@@ -208,7 +221,9 @@ class _Reconciler:
                 "It reads with the session, but its posts fail the CSRF check."
             )
         note = ""
-        if csrf and not (cors or host or abroad.decision):
+        if abroad.matches and all(map(is_row, abroad.matches)):
+            note = f"An operator trusts it ({abroad.matches[0].source})."
+        elif csrf and not (cors or host or abroad.decision):
             note = "It posts forms and reads nothing, so no socket: that agrees."
         return " ".join(filter(None, found)), note
 
@@ -216,14 +231,16 @@ class _Reconciler:
         self, cors: Decision, host: Decision, explanation: Explanation
     ) -> str:
         """Say where sockets grant an origin less or more than CORS does."""
-        abroad, matches = explanation.decision, explanation.matches
+        abroad = explanation.decision
+        # A row of the database is an operator's word, with a switch for CORS beside it.
+        matches = [rule for rule in explanation.matches if not is_row(rule)]
         if covers_all(cors.rule) or covers_all(abroad.rule):
             return ""  # the row for "*" says it once
         if cors and not abroad:
             return self.inherit_cors("CORS lets it read over HTTP")
         if cors.credentials and not abroad.credentials:
             return self.inherit_cors("CORS gives it the session over HTTP")
-        if not abroad or not self.uses_cors:
+        if not matches or not self.uses_cors:
             return ""
         if cors and abroad.credentials and not cors.credentials:
             return self.drop(
@@ -314,6 +331,11 @@ def cors_for_all() -> list[Rule]:
 def covers_all(rule: Rule | None) -> bool:
     """Whether a rule is the one for every origin."""
     return rule is not None and rule.pattern.kind is PatternKind.ALL
+
+
+def is_row(rule: Rule) -> bool:
+    """Whether a rule is a trusted origin in the database."""
+    return rule.source.startswith("TrustedOrigin ")
 
 
 def handshake(origin: Origin, *, at_home: bool = False) -> Handshake:

@@ -8,14 +8,21 @@ import json
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
+from wsorigin.audit import prune
+from wsorigin.conf import conf
 from wsorigin.denial import remedy, shown
 from wsorigin.guard import OriginGuard
 from wsorigin.handshake import Scope
+from wsorigin.models import DeniedHandshake, TrustedOrigin
+from wsorigin.origins import InvalidOrigin, OriginPattern
 from wsorigin.policy import Explanation, Rule
 from wsorigin.reconciliation import reconcile
 from wsorigin.routes import route_for, websocket_routes
@@ -47,10 +54,40 @@ Prints settings that make the lists agree. Exit code 0: they agree; 1: they do n
 """
 
 
-class Command(BaseCommand):
-    """``manage.py wsorigin``: explain, list, diff."""
+TRUST_HELP = """
+Trust an origin from now on, in every process, without a restart.
 
-    help = "Explain, list and compare the origins that may open WebSockets."
+  manage.py wsorigin trust https://app.example.com --note "Partner, ticket 12"
+  manage.py wsorigin trust https://pr-7.example.dev --expires 7d --credentials
+
+Exit code 0: it is trusted; 2: it isn't a pattern of origins.
+"""
+
+DENIED_HELP = """
+List the denials of late, the most frequent first.
+
+  manage.py wsorigin denied
+  manage.py wsorigin denied --since 1d --json
+"""
+
+PRUNE_HELP = """
+Delete denials older than WSORIGIN_AUDIT_RETENTION_DAYS; for cron.
+
+  manage.py wsorigin prune
+  manage.py wsorigin prune --json
+"""
+
+
+def duration(text: str) -> timedelta:
+    """Read ``30m``, ``12h`` or ``7d``; raises ValueError for anything else."""
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    return timedelta(**{units.get(text[-1:], ""): float(text[:-1])})
+
+
+class Command(BaseCommand):
+    """``manage.py wsorigin``: explain, list, diff, trust, denied, prune."""
+
+    help = "Explain, list, compare and trust the origins that may open WebSockets."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -81,6 +118,19 @@ class Command(BaseCommand):
         )
         add("list", LIST_HELP)
         add("diff", DIFF_HELP)
+        trust = add("trust", TRUST_HELP)
+        trust.add_argument("origin", help="an origin or a pattern of origins")
+        trust.add_argument("--audience", default="", help="only for this audience")
+        trust.add_argument("--note", default="", help="why it is here")
+        trust.add_argument("--expires", type=duration, help="such as 12h or 7d")
+        trust.add_argument(
+            "--credentials", action="store_true", help="with the visitor's session"
+        )
+        trust.add_argument("--cors", action="store_true", help="over HTTP too")
+        denied = add("denied", DENIED_HELP)
+        denied.add_argument("--since", type=duration, help="such as 1h (default: 7d)")
+        denied.add_argument("--limit", type=int, default=20, help="rows (default: 20)")
+        add("prune", PRUNE_HELP)
 
     def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
         getattr(self, f"handle_{subcommand}")(**options)
@@ -159,7 +209,7 @@ class Command(BaseCommand):
     # diff ---------------------------------------------------------------------------
 
     def handle_diff(self, **options: Any) -> None:
-        result = reconcile()
+        result = reconcile(database=True)
         if options["json"]:
             self.print_json(
                 {
@@ -194,6 +244,80 @@ class Command(BaseCommand):
                 self.stdout.write("\nHTTP and WebSockets agree.")
         if result.disagreements:
             sys.exit(1)
+
+    # trust, denied, prune -------------------------------------------------------------
+
+    def handle_trust(
+        self,
+        origin: str,
+        audience: str,
+        note: str,
+        expires: timedelta | None,
+        credentials: bool,
+        cors: bool,
+        **options: Any,
+    ) -> None:
+        try:
+            pattern = str(OriginPattern.parse(origin))
+        except InvalidOrigin as exc:
+            message = f"{exc}. {exc.remedy}".strip()
+            raise CommandError(message, returncode=2) from exc
+        known = TrustedOrigin.objects.filter(pattern=pattern, audience=audience).first()
+        row = known or TrustedOrigin(pattern=pattern, audience=audience)
+        row.is_active = True
+        row.note = note or row.note
+        row.allow_credentials = credentials or row.allow_credentials
+        row.allow_cors = cors or row.allow_cors
+        row.expires_at = timezone.now() + expires if expires else None
+        try:
+            row.full_clean()
+        except ValidationError as exc:
+            raise CommandError("\n".join(exc.messages), returncode=2) from exc
+        row.save()
+        if options["json"]:
+            names = ("pattern", "audience", "note", "allow_credentials", "allow_cors")
+            answer = {name: getattr(row, name) for name in names}
+            until = row.expires_at and row.expires_at.isoformat()
+            self.print_json({**answer, "expires_at": until, "created": known is None})
+            return
+        session = "with" if row.allow_credentials else "without"
+        until = f" until {row.expires_at:%Y-%m-%d %H:%M %Z}" if row.expires_at else ""
+        self.stdout.write(
+            f"{row} is trusted {session} the session{until}: within "
+            f"{conf.WSORIGIN_REFRESH_INTERVAL:g} seconds in every process."
+        )
+
+    def handle_denied(
+        self, since: timedelta | None, limit: int, **options: Any
+    ) -> None:
+        start = timezone.now() - (since or timedelta(days=7))
+        rows = DeniedHandshake.objects.filter(last_seen_at__gte=start)
+        found = list(rows.order_by("-count", "-last_seen_at")[:limit])
+        if options["json"]:
+            self.print_json([denial_as_json(row) for row in found])
+        elif not found:
+            self.stdout.write("No handshake was denied.")
+        else:
+            table = [("count", "origin", "endpoint", "reason", "last seen", "nearest")]
+            table += [
+                (
+                    str(row.count),
+                    ascii(row.origin)[1:-1] or "(others)",
+                    ascii(row.endpoint)[1:-1],
+                    row.reason + (" (report-only)" if row.report_only else ""),
+                    f"{row.last_seen_at:%Y-%m-%d %H:%M}",
+                    row.nearest,
+                )
+                for row in found
+            ]
+            self.print_table(table)
+
+    def handle_prune(self, **options: Any) -> None:
+        deleted = prune()
+        if options["json"]:
+            self.print_json({"deleted": deleted})
+        else:
+            self.stdout.write(f"Deleted {deleted} rows of denied handshakes.")
 
     # printing -----------------------------------------------------------------------
 
@@ -262,6 +386,21 @@ def rule_as_json(rule: Rule) -> dict[str, Any]:
         "source": rule.source,
         "credentials": rule.credentials,
         "audience": rule.audience,
+    }
+
+
+def denial_as_json(row: DeniedHandshake) -> dict[str, Any]:
+    """Return a row of denials as plain data."""
+    return {
+        "day": row.day.isoformat(),
+        "origin": row.origin,
+        "endpoint": row.endpoint,
+        "reason": row.reason,
+        "report_only": row.report_only,
+        "count": row.count,
+        "nearest": row.nearest,
+        "first_seen_at": row.first_seen_at.isoformat(),
+        "last_seen_at": row.last_seen_at.isoformat(),
     }
 
 
