@@ -104,13 +104,23 @@ class Settings:
         return getattr(settings, name, DEFAULTS[name])
 
     def _sequence(self, name: str) -> Sequence[Any]:
-        value = self._get(name)
-        return value if is_list(value) else []
+        return as_entries(self._get(name))
 
 
 def is_list(value: object) -> bool:
     """Whether a setting holds several values; a string is a sequence, but never meant."""
     return isinstance(value, (list, tuple, set, frozenset))
+
+
+def as_entries(value: Any) -> Sequence[Any]:
+    """
+    Return the entries of a list in a setting, none where it is no list.
+
+    A set has no order of its own, and the entries' places are in the rules' sources.
+    """
+    if not is_list(value):
+        return []
+    return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
 
 
 def is_positive(value: object) -> TypeGuard[float]:

@@ -159,7 +159,7 @@ def shown(text: str | None) -> str:
     escaped = ascii(text[:_LOGGED_LENGTH])
     if len(text) <= _LOGGED_LENGTH and len(escaped) <= _LOGGED_LENGTH + len("''"):
         return escaped
-    return f"{escaped[:_LOGGED_LENGTH]}...'"
+    return f"{escaped[:_LOGGED_LENGTH]}...{escaped[0]}"
 
 
 def remedy(reason: Reason, explanation: Explanation) -> str:
@@ -182,6 +182,10 @@ def remedy(reason: Reason, explanation: Explanation) -> str:
             return f"If {host!r} is a name of this site, add it to ALLOWED_HOSTS."
         case Reason.ORIGIN_REWRITTEN:
             return "Have the proxy pass the browser's Origin header on unchanged."
+        case Reason.MALFORMED:
+            return "No browser sends that: look for a proxy or a client that makes it."
+        case Reason.TOKEN_REQUIRED:
+            return "Have the client bring a token."
         case Reason.MULTIPLE:
             return "Have the proxy pass one Origin header on, the browser's own."
         case Reason.NO_COMMON_SUBPROTOCOL:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import isawaitable, iscoroutinefunction
@@ -22,12 +22,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .audit import audit
 from .conf import conf, is_list
-from .denial import Message, Receive, Send, log_denial, send_denial
+from .denial import Message, RateLimit, Receive, Send, log_denial, send_denial
 from .handshake import (
     CREDENTIAL_PREFIX,
     MARKER,
     SUBPROTOCOL_HEADER,
     Handshake,
+    Headers,
     Scope,
     is_application_subprotocol,
 )
@@ -173,7 +174,7 @@ class OriginGuard:
             return endpoint_policy(site, found, self.name)
         except Exception:
             # Stricter, never looser, and no 500 for a stranger to provoke.
-            logger.exception("get_allowed_origins() of %s failed", self.name)
+            log_failure(f"get_allowed_origins() of {self.name}")
             return endpoint_policy(site, (), self.name)
 
     async def audience_for(self, scope: Scope) -> str:
@@ -184,7 +185,7 @@ class OriginGuard:
             audience: str = await run_hook(self.audience, scope, then=as_audience)
             return audience
         except Exception:
-            logger.exception("get_audience() of %s failed", self.name)
+            log_failure(f"get_audience() of {self.name}")
             return ""
 
     def decide(self, policy: Policy, handshake: Handshake, audience: str) -> Decision:
@@ -282,6 +283,15 @@ async def run_hook(
     return then(await result) if isawaitable(result) else result
 
 
+failures: Final = RateLimit(burst=20, per_second=0.2)
+
+
+def log_failure(what: str) -> None:
+    """Log the exception in hand; at a bounded rate, since a stranger provokes it."""
+    if failures.allows():
+        logger.exception("%s failed", what)
+
+
 def as_list(origins: Any) -> list[str] | None:
     """Return what a hook gave as a list; raises TypeError where it is none."""
     if origins is None:
@@ -319,23 +329,33 @@ def negotiating(send: Send, default: str | None) -> Send:
 def admitted_scope(scope: Scope, admission: Admission) -> Scope:
     """Return the scope that the application sees: what it may have, and why."""
     scope = {**scope, "wsorigin": admission}
-    dropped = set()
-    if admission.enforced and not admission.decision.credentials:
-        dropped.add(b"cookie")
+    withheld = admission.enforced and not admission.decision.credentials
+    if withheld:
         withhold_session(scope)
-    offered = scope.get("subprotocols") or ()
-    kept = [name for name in offered if is_application_subprotocol(name)]
-    if len(kept) != len(offered):
-        scope["subprotocols"] = kept
-        dropped.add(SUBPROTOCOL_HEADER)
-    if dropped:
-        headers = scope.get("headers") or ()
-        scope["headers"] = [
-            (name, value) for name, value in headers if name not in dropped
-        ]
-        if kept and SUBPROTOCOL_HEADER in dropped:
-            scope["headers"].append((SUBPROTOCOL_HEADER, ", ".join(kept).encode()))
+    if scope.get("subprotocols"):
+        scope["subprotocols"] = list(
+            filter(is_application_subprotocol, scope["subprotocols"])
+        )
+    headers = scope.get("headers") or ()
+    # By the header itself too: where one name in it is broken, granian reads none, and
+    # hypercorn only one of two headers.
+    if withheld or any(name == SUBPROTOCOL_HEADER for name, _ in headers):
+        scope["headers"] = list(application_headers(headers, withheld=withheld))
     return scope
+
+
+def application_headers(
+    headers: Headers, *, withheld: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the headers without our token, and without cookies that do not count."""
+    for name, value in headers:
+        if name == SUBPROTOCOL_HEADER:
+            offered = (one.strip() for one in value.decode("latin-1").split(","))
+            kept = ", ".join(filter(is_application_subprotocol, offered))
+            if kept:
+                yield name, kept.encode("latin-1")
+        elif not (withheld and name == b"cookie"):
+            yield name, value
 
 
 def withhold_session(scope: dict[str, Any]) -> None:

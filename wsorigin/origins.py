@@ -339,7 +339,7 @@ class _PatternParser:
         self, scheme: str, rest: str
     ) -> tuple[str, int | Literal["*"] | None]:
         if "@" in rest:
-            bare = rest.rpartition("@")[2]
+            bare = re.split(r"[/?#]", rest.rpartition("@")[2])[0]
             raise self.refuse("it has user info", f"Write '{scheme}://{bare}'.")
         if rest[:1] in {"", "/", "?", "#", ":"}:
             raise self.refuse(
@@ -446,6 +446,10 @@ class _PatternParser:
         # was made for.
         self.check_not_shared(scheme, parent, only_icann=True)
         before, after = match.groups()
+        if len(before) + len(after) > 62:
+            raise self.refuse(
+                "no label is long enough for it", "A label has at most 63 characters."
+            )
         return OriginPattern(PatternKind.LABEL, scheme, parent, port, before, after)
 
     def check_not_shared(self, scheme: str, parent: str, *, only_icann: bool) -> None:

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from .handshake import Handshake
 from .origins import (
-    ALL_ORIGINS,
     InvalidOrigin,
     Origin,
     OriginPattern,
@@ -256,7 +255,7 @@ class Policy:
 
     def _index(self, rule: Rule) -> None:
         pattern, text = rule.pattern, str(rule.pattern)
-        entry = (text, rule.source, rule.credentials, rule.audience, str(rule.reason))
+        entry = _entry(rule)
         # A sum does not depend on the order, and needs no list of everything. The
         # expression itself is for its flags.
         content = repr((*entry, pattern.regex)).encode()
@@ -293,6 +292,27 @@ class Policy:
     def rules(self) -> tuple[Rule, ...]:
         """All rules, this policy's own before those of its base."""
         return self.own_rules + (self.base.rules if self.base else ())
+
+    @property
+    def size(self) -> int:
+        """How many rules there are, its base's included."""
+        return len(self._own) + (self.base.size if self.base else 0)
+
+    def rules_between(self, start: int, stop: int) -> tuple[Rule, ...]:
+        """Return a slice of `rules`, without making all of them."""
+        own = self._own[start:stop]
+        found = tuple(one if isinstance(one, Rule) else _rule(one) for one in own)
+        if self.base is None or stop <= len(self._own):
+            return found
+        skipped = len(self._own)
+        return found + self.base.rules_between(max(start - skipped, 0), stop - skipped)
+
+    def pieces(self) -> Iterator[object]:
+        """Yield what the indexes hold, for those who let go of it piece by piece."""
+        yield from self._own
+        for index in (self._exact, self._patterns, self._by_host):
+            yield from index.items()
+        yield from self._by_parent
 
     @cached_property
     def fingerprint(self) -> str:
@@ -446,8 +466,8 @@ class Policy:
         for i in range(len(labels) - 1, 1, -1):
             start = self._by_host.get(".".join(labels[:i]))
             if start:
-                owner = ".".join(labels[-2:])
-                only = f"only begins alike: {owner} owns this name"
+                rest = ".".join(labels[i:])
+                only = f"only begins alike: the name goes on with .{rest}"
                 return Nearest(_rule(start[0]), only)
         sibling = self._by_parent.get(origin.host.partition(".")[2])
         if sibling:
@@ -455,23 +475,40 @@ class Policy:
         return self.base._nearest(origin, audience) if self.base else None
 
 
-# A rule in the indexes: text, source, credentials, audience, reason. Tuples of plain
-# values, since the garbage collector stops looking at those: with 100,000 rules as
-# objects, each full collection would hold up the event loop.
-_Entry = tuple[str, str, bool, str, str]
+# A rule in the indexes: kind, scheme, host, port, before, after; source, credentials,
+# audience, reason. Tuples of plain values, since the garbage collector stops looking at
+# those: with 100,000 rules as objects, each full collection would hold up the event
+# loop.
+_Entry = tuple[str, str, str, int | Literal["*"] | None, str, str, str, bool, str, str]
+
+
+def _entry(rule: Rule) -> _Entry:
+    pattern = rule.pattern
+    return (
+        str(pattern.kind),
+        pattern.scheme,
+        pattern.host,
+        pattern.port,
+        pattern.before,
+        pattern.after,
+        rule.source,
+        rule.credentials,
+        rule.audience,
+        str(rule.reason),
+    )
 
 
 @lru_cache(maxsize=1024)
 def _rule(entry: _Entry) -> Rule:
     """Return the rule that an entry stands for."""
-    text, source, credentials, audience, reason = entry
-    pattern = ALL_ORIGINS if text == "*" else OriginPattern.parse(text)
-    return Rule(pattern, source, credentials, audience, Reason(reason))
+    kind, scheme, host, port, before, after, source, credentials, audience, why = entry
+    pattern = OriginPattern(PatternKind(kind), scheme, host, port, before, after)
+    return Rule(pattern, source, credentials, audience, Reason(why))
 
 
 def _for_audience(entries: tuple[_Entry, ...], audience: str) -> Iterator[Rule]:
     for entry in entries:
-        if entry[3] in ("", audience):
+        if entry[8] in ("", audience):
             yield _rule(entry)
 
 

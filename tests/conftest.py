@@ -1,0 +1,80 @@
+"""
+What the tests share: few and small fixtures, and how long the properties look.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from wsorigin import denial
+from wsorigin.handshake import Handshake
+from wsorigin.origins import OriginPattern
+from wsorigin.policy import Policy, Rule
+
+pytest_plugins = ["wsorigin.pytest_plugin"]
+
+# In CI the same examples each time: a red build there means a change did it.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def policy_of() -> Callable[..., Policy]:
+    """Make a policy of patterns; keyword arguments are the policy's own."""
+
+    def make(*patterns: str, **options: Any) -> Policy:
+        rules = [
+            Rule(OriginPattern.parse(pattern), f"test[{index}]")
+            for index, pattern in enumerate(patterns)
+        ]
+        return Policy(rules, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def handshake() -> Callable[..., Handshake]:
+    """Make a handshake; keyword arguments other than these are headers."""
+
+    def make(
+        origin: str | None = "https://app.example",
+        host: str | None = "testserver",
+        *,
+        scheme: str | None = None,
+        **headers: str,
+    ) -> Handshake:
+        pairs = [(b"origin", origin), (b"host", host)]
+        pairs += [(name.replace("_", "-").encode(), headers[name]) for name in headers]
+        return Handshake.from_scope(
+            {
+                "type": "websocket",
+                "path": "/ws/",
+                "scheme": scheme,
+                "headers": [
+                    (name, value.encode("latin-1"))
+                    for name, value in pairs
+                    if value is not None
+                ],
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def denials(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], list[str]]:
+    """Return the lines that denials have written so far, with the allowance full."""
+    monkeypatch.setattr(denial, "limit", denial.RateLimit(burst=50, per_second=0))
+    return lambda: [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "wsorigin.denial"
+    ]
