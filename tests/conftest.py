@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from wsorigin import denial
+from wsorigin import denial, guard
 from wsorigin.handshake import Handshake
 from wsorigin.origins import OriginPattern
 from wsorigin.policy import Policy, Rule
 
-pytest_plugins = ["wsorigin.pytest_plugin"]
+pytest_plugins = ["wsorigin.pytest_plugin", "tests.services"]
 
 # In CI the same examples each time: a red build there means a change did it.
 settings.register_profile("default", deadline=None)
@@ -78,3 +78,10 @@ def denials(
         for record in caplog.records
         if record.name == "wsorigin.denial"
     ]
+
+
+@pytest.fixture(autouse=True)
+def fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test full buckets: what it logs does not depend on those before it."""
+    monkeypatch.setattr(denial, "limit", denial.RateLimit(50, 2))
+    monkeypatch.setattr(guard, "failures", denial.RateLimit(20, 0.2))
