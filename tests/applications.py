@@ -69,6 +69,7 @@ guarded = ProtocolTypeRouter(
                     path("ws/prices/", Guarded.as_asgi()),
                     path("ws/<slug:tenant>/", Tenants.as_asgi()),
                     path("wrapped/", traced(OriginGuard(opaque))),
+                    path("below/", OriginGuard(URLRouter([path("x/", opaque)]))),
                     path(
                         "twice/",
                         OriginGuard(

@@ -22,6 +22,7 @@ def test_finds_each_route_with_its_guards() -> None:
         "ws/prices/": ["Guarded"],
         "ws/<slug:tenant>/": ["Tenants"],
         "wrapped/": ["OriginGuard"],
+        "below/x/": ["OriginGuard"],
         "twice/": ["OriginGuard", "Guarded"],
     }
 
@@ -63,6 +64,7 @@ def test_no_application_no_routes() -> None:
     [
         ("/ws/prices/", "Guarded", {}),
         ("/ws/acme/", "Tenants", {"tenant": "acme"}),
+        ("/below/x/", "opaque", {}),
     ],
 )
 @override_settings(ASGI_APPLICATION="tests.applications.guarded")

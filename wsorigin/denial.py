@@ -59,25 +59,42 @@ async def send_denial(
     message = await receive()
     if message["type"] != "websocket.connect":
         return  # gone already
-    code = close_code(decision.reason)
+    first, *rest = _answer(decision.reason, scope, deny_with, subprotocol)
+    await send(first)
+    try:
+        for message in rest:
+            await send(message)
+    except Exception:
+        # A client may hang up between the two, and some servers raise then: granian a
+        # RuntimeError, uvicorn an AttributeError. That is no error of ours to report,
+        # or a stranger could fill the log with it.
+        logger.debug("the client left before its denial was complete", exc_info=True)
+
+
+def _answer(
+    reason: Reason,
+    scope: Scope,
+    deny_with: Literal["http", "close"],
+    subprotocol: str | None,
+) -> list[Message]:
+    code = close_code(reason)
     if deny_with == "close":
-        await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        await send({"type": "websocket.close", "code": code, "reason": decision.reason})
-    elif DENIAL_EXTENSION in (scope.get("extensions") or {}):
-        await send(
-            {
-                "type": "websocket.http.response.start",
-                "status": 403,
-                "headers": [
-                    (b"content-type", b"application/problem+json"),
-                    (b"cache-control", b"no-store"),
-                ],
-            }
-        )
-        body = json.dumps(problem(decision.reason)).encode()
-        await send({"type": "websocket.http.response.body", "body": body})
-    else:
-        await send({"type": "websocket.close", "code": code})
+        return [
+            {"type": "websocket.accept", "subprotocol": subprotocol},
+            {"type": "websocket.close", "code": code, "reason": reason},
+        ]
+    if DENIAL_EXTENSION in (scope.get("extensions") or {}):
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"cache-control", b"no-store"),
+        ]
+        start = "websocket.http.response.start"
+        body = json.dumps(problem(reason)).encode()
+        return [
+            {"type": start, "status": 403, "headers": headers},
+            {"type": "websocket.http.response.body", "body": body},
+        ]
+    return [{"type": "websocket.close", "code": code}]
 
 
 def problem(reason: Reason) -> dict[str, Any]:

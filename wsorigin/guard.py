@@ -39,7 +39,8 @@ from .sources import aget_policy
 
 logger = logging.getLogger(__name__)
 
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Not of Scope, Receive and Send: Django's own handler wants a dict.
+Application = Callable[[Any, Any, Any], Awaitable[None]]
 Origins = Sequence[str]
 OriginsHook = Callable[[Scope], Origins | Awaitable[Origins | None] | None]
 AudienceHook = Callable[[Scope], str | Awaitable[str]]
@@ -114,6 +115,11 @@ class OriginGuard:
         self.name = name
         if allowed_origins is not None and not callable(allowed_origins):
             self.allowed_origins = checked_origins(allowed_origins, name)
+
+    @property
+    def _path_routing(self) -> bool:
+        """What Channels' ``path()`` asks: whether the application routes further."""
+        return bool(getattr(self.app, "_path_routing", False))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
