@@ -1,0 +1,1 @@
+"""Benchmarks of wsorigin beside its peers; see README.md."""
