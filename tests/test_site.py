@@ -45,19 +45,19 @@ OWN = ("example.com", ".example.org", "[::1]", "127.0.0.1")
         pytest.param(
             "https://example.com:8443",
             "example.com",
-            Relation.DIFFERENT,
+            None,
             id="the page's port is not the socket's",
         ),
         pytest.param(
             "https://example.com",
             "example.com:8443",
-            Relation.DIFFERENT,
+            None,
             id="the socket's port is not the page's",
         ),
         pytest.param(
             "https://example.com",
             "example.com:80",
-            Relation.DIFFERENT,
+            None,
             id="the other scheme's default port",
         ),
         pytest.param(
@@ -66,19 +66,17 @@ OWN = ("example.com", ".example.org", "[::1]", "127.0.0.1")
             Relation.SAME,
             id="below a dot",
         ),
-        pytest.param(
-            "https://evil.example", "example.com", Relation.DIFFERENT, id="another host"
-        ),
+        pytest.param("https://evil.example", "example.com", None, id="another host"),
         pytest.param(
             "https://app.example.com",
             "example.com",
-            Relation.DIFFERENT,
+            None,
             id="lessons 28: a subdomain is another origin",
         ),
         pytest.param(
             "https://example.com",
             "app.example.com",
-            Relation.DIFFERENT,
+            None,
             id="lessons 28: and so is the apex",
         ),
         pytest.param(
@@ -96,18 +94,14 @@ OWN = ("example.com", ".example.org", "[::1]", "127.0.0.1")
         pytest.param("http://[::1]", "[::1]", Relation.SAME, id="IPv6"),
         pytest.param("http://[::1]:8000", "[::1]:8000", Relation.SAME, id="IPv6, port"),
         pytest.param("http://127.0.0.1", "127.0.0.1", Relation.SAME, id="IPv4"),
-        pytest.param(
-            "http://127.0.0.1", "localhost", Relation.DIFFERENT, id="the same machine"
-        ),
+        pytest.param("http://127.0.0.1", "localhost", None, id="the same machine"),
         pytest.param(
             "https://example.com.",
             "example.com.",
             Relation.SAME,
             id="trailing dot on both, as browsers send it",
         ),
-        pytest.param(
-            "https://example.com.", "example.com", Relation.DIFFERENT, id="dot on one"
-        ),
+        pytest.param("https://example.com.", "example.com", None, id="dot on one"),
         pytest.param(
             "https://my_app.example.org",
             "my_app.example.org",
@@ -117,38 +111,32 @@ OWN = ("example.com", ".example.org", "[::1]", "127.0.0.1")
         pytest.param(
             "capacitor://example.com",
             "example.com",
-            Relation.DIFFERENT,
+            None,
             id="another scheme is never the site",
         ),
-        pytest.param("https://example.com", None, Relation.DIFFERENT, id="no Host"),
-        pytest.param("https://example.com", "", Relation.DIFFERENT, id="empty Host"),
+        pytest.param("https://example.com", None, None, id="no Host"),
+        pytest.param("https://example.com", "", None, id="empty Host"),
         pytest.param(
             "https://example.com",
             "example.com,evil.example",
-            Relation.DIFFERENT,
+            None,
             id="two Hosts",
         ),
-        pytest.param(
-            "https://example.com", "example.com:", Relation.DIFFERENT, id="empty port"
-        ),
-        pytest.param(
-            "https://example.com", "example.com:0", Relation.DIFFERENT, id="port 0"
-        ),
+        pytest.param("https://example.com", "example.com:", None, id="empty port"),
+        pytest.param("https://example.com", "example.com:0", None, id="port 0"),
         pytest.param(
             "https://example.com",
             "example.com:" + "4" * 5000,
-            Relation.DIFFERENT,
+            None,
             id="a port that int() refuses",
         ),
         pytest.param(
             "https://example.com",
             "user@example.com",
-            Relation.DIFFERENT,
+            None,
             id="user info",
         ),
-        pytest.param(
-            "https://example.com", "example.com\xb2", Relation.DIFFERENT, id="a byte"
-        ),
+        pytest.param("https://example.com", "example.com\xb2", None, id="a byte"),
     ],
 )
 def test_compares_origin_and_host(
@@ -274,7 +262,7 @@ def test_refuses_http_where_the_request_is_known_to_be_https(
             {},
             "internal",
             {"x_forwarded_host": "example.com"},
-            Relation.DIFFERENT,
+            None,
             id="a spoofed host, not trusted",
         ),
         pytest.param(
@@ -288,7 +276,7 @@ def test_refuses_http_where_the_request_is_known_to_be_https(
             {"use_forwarded_host": True},
             "example.com",
             {"x_forwarded_host": "internal"},
-            Relation.DIFFERENT,
+            None,
             id="the trusted header alone counts",
         ),
         pytest.param(
@@ -302,14 +290,14 @@ def test_refuses_http_where_the_request_is_known_to_be_https(
             {"use_forwarded_host": True},
             "internal",
             {"x_forwarded_host": "example.com, internal"},
-            Relation.DIFFERENT,
+            None,
             id="lessons 45: no reading of lists, from neither end",
         ),
         pytest.param(
             {},
             "example.com:8000",
             {"x_forwarded_port": "443"},
-            Relation.DIFFERENT,
+            None,
             id="a spoofed port, not trusted",
         ),
         pytest.param(
@@ -323,7 +311,7 @@ def test_refuses_http_where_the_request_is_known_to_be_https(
             {"use_forwarded_port": True},
             "example.com",
             {"x_forwarded_port": "8443"},
-            Relation.DIFFERENT,
+            None,
             id="another port",
         ),
         pytest.param(
@@ -333,14 +321,14 @@ def test_refuses_http_where_the_request_is_known_to_be_https(
             {"use_forwarded_port": True},
             "example.com",
             {"x_forwarded_port": "443, 443"},
-            Relation.DIFFERENT,
+            None,
             id="a list of ports",
         ),
         pytest.param(
             {"use_forwarded_port": True},
             "example.com",
             {"x_forwarded_port": "\xb2"},
-            Relation.DIFFERENT,
+            None,
             id="a digit that is none",
         ),
         pytest.param(

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Final, Literal, TypeGuard
 
 from django.conf import settings
+from django.core.signals import setting_changed
 
 from .policy import MissingOrigin
 
@@ -36,27 +38,27 @@ DEFAULTS: Final[dict[str, Any]] = {
 class Settings:
     """``django.conf.settings`` with our defaults; each property says what it means."""
 
-    @property
+    @cached_property
     def WSORIGIN_ALLOWED_ORIGINS(self) -> Sequence[str]:
         """Origins and patterns that may open WebSockets, with the session."""
         return self._sequence("WSORIGIN_ALLOWED_ORIGINS")
 
-    @property
+    @cached_property
     def WSORIGIN_ALLOWED_ORIGIN_REGEXES(self) -> Sequence[str | re.Pattern[str]]:
         """Regular expressions that have to match the whole normalised origin."""
         return self._sequence("WSORIGIN_ALLOWED_ORIGIN_REGEXES")
 
-    @property
+    @cached_property
     def WSORIGIN_ALLOW_ALL_ORIGINS(self) -> bool:
         """Whether every well-formed origin may open sockets, never with the session."""
         return self._get("WSORIGIN_ALLOW_ALL_ORIGINS") is True
 
-    @property
+    @cached_property
     def WSORIGIN_INHERIT(self) -> Sequence[str]:
         """The lists of the project that count, out of `SOURCE_NAMES`."""
         return self._sequence("WSORIGIN_INHERIT")
 
-    @property
+    @cached_property
     def WSORIGIN_MISSING_ORIGIN(self) -> MissingOrigin:
         """What becomes of a handshake without an Origin header."""
         value = self._get("WSORIGIN_MISSING_ORIGIN")
@@ -65,36 +67,40 @@ class Settings:
         except ValueError:
             return MissingOrigin.DENY
 
-    @property
+    @cached_property
     def WSORIGIN_REPORT_ONLY(self) -> bool:
         """Whether denials are recorded and let through."""
         # "False" out of an environment variable is a true string: only True counts.
         return self._get("WSORIGIN_REPORT_ONLY") is True
 
-    @property
+    @cached_property
     def WSORIGIN_DENY_WITH(self) -> Literal["http", "close"]:
         """How to deny: HTTP 403 before the socket opens, or open and close with 44xx."""
         return "close" if self._get("WSORIGIN_DENY_WITH") == "close" else "http"
 
-    @property
+    @cached_property
     def WSORIGIN_REFRESH_INTERVAL(self) -> float:
         """Seconds until a change of the database counts in every process."""
         return self._positive("WSORIGIN_REFRESH_INTERVAL")
 
-    @property
+    @cached_property
     def WSORIGIN_AUDIT(self) -> bool:
         """Whether denials are counted in the database."""
         return self._get("WSORIGIN_AUDIT") is True
 
-    @property
+    @cached_property
     def WSORIGIN_AUDIT_MAX_ROWS(self) -> int:
         """How many rows of denials there may be."""
         return int(self._positive("WSORIGIN_AUDIT_MAX_ROWS"))
 
-    @property
+    @cached_property
     def WSORIGIN_AUDIT_RETENTION_DAYS(self) -> float:
         """Days after which ``wsorigin prune`` deletes denials."""
         return self._positive("WSORIGIN_AUDIT_RETENTION_DAYS")
+
+    def forget(self, **_: Any) -> None:
+        """Read again: a setting has changed."""
+        self.__dict__.clear()
 
     def _positive(self, name: str) -> float:
         value = self._get(name)
@@ -129,3 +135,6 @@ def is_positive(value: object) -> TypeGuard[float]:
 
 
 conf: Final = Settings()
+
+# Where a setting is absent, asking Django for it costs more than a whole decision.
+setting_changed.connect(conf.forget, dispatch_uid="wsorigin.conf")

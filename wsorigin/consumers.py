@@ -67,13 +67,14 @@ class OriginGuardMixin:
                 f"the consumer class, as in class {cls.__name__}(OriginGuardMixin, ...)."
             )
         if cls.allowed_origins is not None:
-            checked_origins(cls.allowed_origins, cls.__name__)
+            cls.allowed_origins = checked_origins(cls.allowed_origins, cls.__name__)
 
     @classmethod
     def as_asgi(cls, **initkwargs: Any) -> Any:
         """Return the ASGI application; keyword arguments override the attributes."""
         if initkwargs.get("allowed_origins") is not None:
-            checked_origins(initkwargs["allowed_origins"], cls.__name__)
+            origins = checked_origins(initkwargs["allowed_origins"], cls.__name__)
+            initkwargs["allowed_origins"] = origins
         return super().as_asgi(**initkwargs)  # type: ignore[misc]  # the consumer's
 
     def get_allowed_origins(

@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from typing import Any, Final, Literal
 
 from .handshake import Handshake, Scope
@@ -89,10 +90,9 @@ def _answer(
             (b"cache-control", b"no-store"),
         ]
         start = "websocket.http.response.start"
-        body = json.dumps(problem(reason)).encode()
         return [
             {"type": start, "status": 403, "headers": headers},
-            {"type": "websocket.http.response.body", "body": body},
+            {"type": "websocket.http.response.body", "body": problem_body(reason)},
         ]
     return [{"type": "websocket.close", "code": code}]
 
@@ -105,6 +105,12 @@ def problem(reason: Reason) -> dict[str, Any]:
         "reason": reason,
         "detail": reason.sentence,
     }
+
+
+@cache
+def problem_body(reason: Reason) -> bytes:
+    """Return the denial's body as it is sent."""
+    return json.dumps(problem(reason)).encode()
 
 
 class RateLimit:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import isawaitable, iscoroutinefunction
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from asgiref.sync import ThreadSensitiveContext
@@ -35,7 +36,7 @@ from .handshake import (
 from .origins import InvalidOrigin, OriginPattern
 from .policy import SITE, Decision, Explanation, Policy, Reason, Rule
 from .signals import handshake_checked
-from .sources import aget_policy
+from .sources import aget_policy, policy_in_memory
 
 logger = logging.getLogger(__name__)
 
@@ -126,8 +127,15 @@ class OriginGuard:
             await self.app(scope, receive, send)
             return
         handshake = Handshake.from_scope(scope)
-        policy = await self.policy_for(scope)
-        audience = await self.audience_for(scope)
+        # Hooks are awaited, and overdue looks; nothing else, since a coroutine costs
+        # as much as a look-up.
+        policy, audience = policy_in_memory(), self.audience
+        if policy is None or callable(self.allowed_origins):
+            policy = await self.policy_for(scope)
+        else:
+            policy = endpoint_policy(policy, self.allowed_origins, self.name)
+        if callable(audience):
+            audience = await self.audience_for(scope)
         decision = self.decide(policy, handshake, audience)
         outer: Admission | None = scope.get("wsorigin")
         if outer and outer.enforced and not outer.decision.credentials:
@@ -138,7 +146,7 @@ class OriginGuard:
             conf.WSORIGIN_REPORT_ONLY if report_only is None else report_only
         )
         announce(handshake, decision, enforced=enforced)
-        if not decision:
+        if not decision.allowed:
             audit.record(policy, handshake, audience, decision, enforced=enforced)
             log_denial(
                 partial(policy.explain, handshake, audience),
@@ -197,9 +205,9 @@ class OriginGuard:
     def decide(self, policy: Policy, handshake: Handshake, audience: str) -> Decision:
         """Decide about a handshake at this endpoint."""
         decision = policy.decide(handshake, audience)
-        if decision and self.require_token:
+        if self.require_token and decision:
             return Decision(False, Reason.TOKEN_REQUIRED)
-        if decision and self.subprotocols and not self.common_subprotocol(handshake):
+        if self.subprotocols and decision and not self.common_subprotocol(handshake):
             return Decision(False, Reason.NO_COMMON_SUBPROTOCOL)
         return decision
 
@@ -216,12 +224,27 @@ class OriginGuard:
         return common
 
 
-def checked_origins(origins: Any, name: str) -> tuple[str, ...]:
+class CheckedOrigins(tuple[str, ...]):
+    """An endpoint's list, read once; it keeps its policy: no handshake walks a list."""
+
+    _compiled: tuple[Policy, Policy] | None = None
+
+    def policy(self, site: Policy, name: str) -> Policy:
+        """Return the policy of this list, compiled anew where the site's is another."""
+        compiled = self._compiled
+        if compiled is None or compiled[0] is not site:
+            compiled = self._compiled = site, endpoint_policy(site, tuple(self), name)
+        return compiled[1]
+
+
+def checked_origins(origins: Any, name: str) -> CheckedOrigins:
     """
     Return an ``allowed_origins`` attribute as a tuple of readable patterns.
 
     Raises ImproperlyConfigured, naming the entry, for anything else.
     """
+    if isinstance(origins, CheckedOrigins):
+        return origins
     where = f"{name}.allowed_origins"
     if not is_list(origins):
         raise ImproperlyConfigured(f"{where} is {origins!r}, not a list of origins.")
@@ -232,7 +255,7 @@ def checked_origins(origins: Any, name: str) -> tuple[str, ...]:
             raise ImproperlyConfigured(
                 f"{where}[{index}] is {origin!r}: {exc.problem}. {exc.remedy}"
             ) from exc
-    return tuple(origins)
+    return CheckedOrigins(origins)
 
 
 def read_pattern(entry: Any) -> OriginPattern | None:
@@ -249,6 +272,8 @@ def endpoint_policy(site: Policy, origins: Origins | None, name: str) -> Policy:
     """
     if origins is None:
         return site
+    if isinstance(origins, CheckedOrigins):
+        return origins.policy(site, name)
     key = (name, *origins)
     policy = site.endpoints.get(key)
     if policy is None:
@@ -334,7 +359,8 @@ def negotiating(send: Send, default: str | None) -> Send:
 
 def admitted_scope(scope: Scope, admission: Admission) -> Scope:
     """Return the scope that the application sees: what it may have, and why."""
-    scope = {**scope, "wsorigin": admission}
+    scope = dict(scope)
+    scope["wsorigin"] = admission
     withheld = admission.enforced and not admission.decision.credentials
     if withheld:
         withhold_session(scope)
@@ -345,7 +371,7 @@ def admitted_scope(scope: Scope, admission: Admission) -> Scope:
     headers = scope.get("headers") or ()
     # By the header itself too: where one name in it is broken, granian reads none, and
     # hypercorn only one of two headers.
-    if withheld or any(name == SUBPROTOCOL_HEADER for name, _ in headers):
+    if withheld or SUBPROTOCOL_HEADER in map(itemgetter(0), headers):
         scope["headers"] = list(application_headers(headers, withheld=withheld))
     return scope
 

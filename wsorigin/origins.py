@@ -25,11 +25,13 @@ MAX_LENGTH: Final = 300
 
 DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
-_SCHEME = r"[a-z][a-z0-9+.-]*"
+# Possessive quantifiers (a + more): no part can end in what the next one begins with,
+# so that going back is never worth it.
+_SCHEME = r"[a-z][a-z0-9+.-]*+"
 # The characters that DNS names and browsers have in common, and the underscore,
 # which browsers keep (RFC 1035 bounds a label at 63).
-_LABEL = r"[a-z0-9_-]{1,63}"
-_HOST = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+_LABEL = r"[a-z0-9_-]{1,63}+"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*+\.?"
 _PORT = r"[1-9][0-9]{0,4}"
 _SERIALIZED = re.compile(rf"({_SCHEME})://({_HOST}|\[[0-9a-f:.]+\])(?::({_PORT}))?")
 # The WHATWG host parser reads a name whose last label is a number as an IPv4
@@ -51,11 +53,17 @@ class InvalidOrigin(ValueError):
     ``"it has a path"``), ``remedy`` what to write instead, where that is known.
     """
 
-    def __init__(self, value: object, problem: str, remedy: str = "") -> None:
+    def __init__(self, value: object, problem: str = "", remedy: str = "") -> None:
         super().__init__(value, problem, remedy)
         self.value = value
-        self.problem = problem
         self.remedy = remedy
+        self._problem = problem
+
+    @property
+    def problem(self) -> str:
+        # Looked for when it is asked for: strangers cause these, and it takes a
+        # dozen searches.
+        return self._problem or _wire_problem(str(self.value))
 
     def __str__(self) -> str:
         shown = ascii(self.value)
@@ -109,9 +117,6 @@ class Origin:
         return _parse_serialized(value)
 
 
-# The pages that connect come from few origins, so most headers were read before. The
-# bound keeps strangers' values from growing it: at most 1 MiB.
-@lru_cache(maxsize=1024)
 def _parse_serialized(value: str) -> Origin:
     # isascii() first: lower() turns some non-ASCII letters (KELVIN SIGN) into
     # ASCII ones, and gorilla/websocket had exactly that bug.
@@ -121,7 +126,7 @@ def _parse_serialized(value: str) -> Origin:
         raise InvalidOrigin(value, "it has a character outside ASCII")
     match = _SERIALIZED.fullmatch(value.lower())
     if match is None:
-        raise InvalidOrigin(value, _wire_problem(value))
+        raise InvalidOrigin(value)
     scheme, host, digits = match.groups()
     if host[0] == "[":
         if host != _canonical_ipv6(value, host):

@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 
 from .handshake import Handshake
 from .origins import (
+    MAX_LENGTH,
     InvalidOrigin,
     Origin,
     OriginPattern,
@@ -29,6 +30,9 @@ SITE: Final = "wsorigin.SITE"
 
 # A host can be in many rules that differ in the port. Enough to find the nearest.
 _NEAREST_PER_HOST: Final = 20
+# Pages come from few origins, so most headers were read before. The bound keeps
+# strangers' values from growing it: at most 1 MiB.
+_MAX_RULINGS: Final = 1024
 
 
 class Reason(StrEnum):
@@ -247,6 +251,7 @@ class Policy:
         self._by_host: Final[dict[str, tuple[_Entry, ...]]] = {}
         self._by_parent: Final[dict[str, _Entry]] = {}
         self._any_port = False
+        self._rulings: Final[dict[tuple[str, str], _Ruling]] = {}
         self._own: Final[list[_Entry | Rule]] = []
         self._content = 0
         for rule in rules:
@@ -341,27 +346,38 @@ class Policy:
         value = handshake.origin
         if value is None:
             return self._missing
-        if value == "null":
-            return self._allow(self._null(audience)) or _OPAQUE
-        if "," in value:
-            return _MULTIPLE
-        try:
-            origin = Origin.parse(value)
-        except InvalidOrigin:
-            return _MALFORMED
-        relation = self.site.relation(origin, handshake)
-        if relation is Relation.SAME or relation is Relation.FOREIGN_HOST:
-            # Final, whatever the rules say: the header is somebody else's word.
-            if handshake.is_cross_site:
-                return _REWRITTEN
-            if self.same_origin and relation is Relation.SAME:
-                return _SAME_ORIGIN
-        decision = self._allow(self._matches(origin, audience))
-        if decision is not None:
+        known = self._rulings.get((value, audience))
+        origin, decision = known or self._rule_on(value, audience)
+        relation = self.site.relation(origin, handshake) if origin else None
+        if relation is None or relation is Relation.INSECURE:
             return decision
-        if self.same_origin and relation is Relation.FOREIGN_HOST:
-            return _HOST_NOT_ALLOWED
-        return _UNLISTED
+        # Final, whatever the rules say: the header is somebody else's word.
+        if handshake.is_cross_site:
+            return _REWRITTEN
+        if not self.same_origin:
+            return decision
+        if relation is Relation.SAME:
+            return _SAME_ORIGIN
+        return decision if decision.allowed else _HOST_NOT_ALLOWED
+
+    def _rule_on(self, value: str, audience: str) -> _Ruling:
+        """Read a header and say what the rules alone decide; remember both."""
+        origin, decision = None, _MALFORMED
+        if value == "null":
+            decision = self._allow(self._null(audience)) or _OPAQUE
+        elif "," in value:
+            decision = _MULTIPLE
+        elif len(value) <= MAX_LENGTH:
+            try:
+                origin = Origin.parse(value)
+            except InvalidOrigin:
+                pass
+            else:
+                decision = self._allow(self._matches(origin, audience)) or _UNLISTED
+            if len(self._rulings) >= _MAX_RULINGS:
+                self._rulings.clear()
+            self._rulings[value, audience] = origin, decision
+        return origin, decision
 
     def explain(self, handshake: Handshake, audience: str = "") -> Explanation:
         """Decide as `decide` does, and say which rules matched or nearly did."""
@@ -480,6 +496,9 @@ class Policy:
 # those: with 100,000 rules as objects, each full collection would hold up the event
 # loop.
 _Entry = tuple[str, str, str, int | Literal["*"] | None, str, str, str, bool, str, str]
+
+# What a header says, and what the rules alone decide about it.
+_Ruling = tuple[Origin | None, Decision]
 
 
 def _entry(rule: Rule) -> _Entry:

@@ -23,7 +23,6 @@ _HOST_HEADER = re.compile(r"([a-z0-9._-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(?::([0-9]+)
 class Relation(Enum):
     """How an origin stands to the host that the handshake was sent to."""
 
-    DIFFERENT = "different"
     INSECURE = "insecure"
     SAME = "same"
     FOREIGN_HOST = "foreign-host"
@@ -45,22 +44,22 @@ class Site:
     use_forwarded_host: bool = False
     use_forwarded_port: bool = False
 
-    def relation(self, origin: Origin, handshake: Handshake) -> Relation:
+    def relation(self, origin: Origin, handshake: Handshake) -> Relation | None:
         """
-        Compare an origin with the host that the handshake was sent to.
+        Compare an origin with the host that the handshake was sent to; None: another.
 
         Host and port have to be equal. The scheme counts only against http, and
         only where the request is known to be https: TLS may have ended at a proxy
         that says nothing about it.
         """
         if origin.scheme not in {"https", "http"}:
-            return Relation.DIFFERENT
+            return None
         host, digits = _split_host(self._host_header(handshake))
         if host != origin.host:
-            return Relation.DIFFERENT
+            return None
         port = self._port(handshake, digits)
         if (port or DEFAULT_PORTS[origin.scheme]) != origin.effective_port:
-            return Relation.DIFFERENT
+            return None
         if origin.scheme == "http" and self.is_https(handshake):
             return Relation.INSECURE
         return Relation.SAME if self.allows(host) else Relation.FOREIGN_HOST
