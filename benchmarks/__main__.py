@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
     django.setup()
-    from . import decision  # not at import: it reads Django's settings
+    # Not at import: they read Django's settings.
+    from . import decision, flood, refresh
 
     effort = QUICK if options.quick else FULL
     about = machine(*decision.PACKAGES)
@@ -39,7 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for comparison in decision.comparisons(quick=options.quick):
         results.append(measure(comparison, effort))
         print("", *table(results[-1]), sep="\n", flush=True)
-    promises = list(decision.promises(results))
+    kept_up = refresh.results(quick=options.quick)
+    print("", *refresh.table(kept_up), sep="\n", flush=True)
+    flooded = flood.results(quick=options.quick)
+    print("", *flood.lines(flooded), sep="\n", flush=True)
+    promises = [*decision.promises(results), *refresh.promises(kept_up)]
     print("", *sentences(promises), sep="\n")
 
     report = {
@@ -48,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rounds": effort.rounds,
         "rows": [row for result in results for row in result.rows()],
         "too_slow": [row for result in results for row in result.too_slow_rows()],
+        "refresh": kept_up,
+        "flood": flooded,
         "promises": [promise.row() for promise in promises],
     }
     write(options.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")

@@ -12,7 +12,7 @@ from xml.parsers import expat
 import pytest
 from django.test import override_settings
 
-from benchmarks import decision, plot, rounds
+from benchmarks import decision, plot, refresh, rounds
 from wsorigin.denial import Receive, Send
 from wsorigin.handshake import Scope
 
@@ -70,12 +70,39 @@ def test_the_machine_is_described_and_not_identified(report: dict[str, Any]) -> 
     assert str(ROOT) not in json.dumps(report)
 
 
+def test_keeping_up_is_measured_beside_its_floors(
+    report: dict[str, Any], results: Path
+) -> None:
+    """Each figure has its range; memory is named; SQLite is always there."""
+    rows = [row for row in report["refresh"] if "ms" in row]
+    found = {row["what"] for row in rows if row["database"] == "SQLite"}
+    output = (results / "output.txt").read_text(encoding="utf-8")
+
+    assert found == {
+        *(refresh.BARE, refresh.LOOK, refresh.WHOLE_LOOK),
+        *(refresh.FIRST, refresh.CHANGED),
+        *(refresh.PAUSE, refresh.IDLE, refresh.BUSY),
+    }
+    for row in rows:
+        assert 0 < row["ms"]["low"] <= row["ms"]["median"] <= row["ms"]["high"]
+        assert row["what"] in output
+
+
+def test_a_flood_is_counted_and_kept_within_the_cap(report: dict[str, Any]) -> None:
+    """No denial is lost, whoever sends how many."""
+    flood = report["flood"]
+
+    assert flood["counted"] == flood["handshakes"]
+    assert flood["rows"] <= flood["cap"]
+    assert len(flood["memory_mib"]) == 10
+
+
 def test_each_promise_says_whether_it_is_met(
     report: dict[str, Any], results: Path
 ) -> None:
     """The last lines that are printed are what one came for."""
     output = (results / "output.txt").read_text(encoding="utf-8")
-    assert len(report["promises"]) == 4
+    assert len(report["promises"]) == 6
     for promise in report["promises"]:
         median = promise["cases"][promise["worst"]]["median"]
         assert promise["met"] is (median <= promise["at_most"])
@@ -105,6 +132,7 @@ def test_contenders_give_the_right_answer(case: decision.Case) -> None:
 
 
 @bare_site
+@pytest.mark.django_db  # Channels closes connections that others left open
 @pytest.mark.parametrize("case", decision.CASES, ids=lambda case: case.name)
 async def test_wrappers_let_through_what_they_should(
     case: decision.Case, monkeypatch: pytest.MonkeyPatch

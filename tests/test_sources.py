@@ -206,3 +206,11 @@ def test_changes_are_announced_once() -> None:
         policy_changed.disconnect(receiver)
 
     assert changes == [(before, during), (during, before)]
+
+
+def test_lists_without_wildcards_inherit_none() -> None:
+    """A wildcard that matches nothing over HTTP does not match over sockets either."""
+    with override_settings(CORS_ALLOWED_ORIGINS=["https://*.a.b", "https://a.b:*"]):
+        assert len(collect().problems) == 2
+    with override_settings(WSORIGIN_INHERIT=["hosts"], ALLOWED_HOSTS=[5]):
+        assert len(collect().problems) == 2  # over http, and over https

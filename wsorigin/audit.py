@@ -10,12 +10,13 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from django.db import close_old_connections, transaction
-from django.db.models import F
+from django.db import close_old_connections, connections, router, transaction
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from .conf import conf
@@ -26,11 +27,17 @@ from .policy import Decision, Policy, Reason
 
 logger = logging.getLogger(__name__)
 
+_Item = TypeVar("_Item")
+
 # Distinct denials that wait for the next flush; further ones are counted together.
 _MAX_WAITING: Final = 2000
 _FLUSH_SECONDS: Final = 2.0
 # The share of the rows that is kept for the sums of what has none of its own.
 _SUMS_SHARE: Final = 20
+# Rows in one statement.
+_BATCH: Final = 100
+# Any number that no other application locks: "wsorigin" in ASCII.
+_LOCK: Final = int.from_bytes(b"wsorigin")
 
 
 class Key(NamedTuple):
@@ -104,7 +111,8 @@ class Audit:
                 tally = self._waiting[key] = Tally(now, now, 0, example)
             tally.count += 1
             tally.last_seen_at = now
-            if self._thread is None:
+            # A thread is not alive any more in a process that was forked off.
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._run, name="wsorigin-audit", daemon=True
                 )
@@ -123,7 +131,7 @@ class Audit:
             return 0
         try:
             close_old_connections()
-            with transaction.atomic():
+            with transaction.atomic(using=router.db_for_write(DeniedHandshake)):
                 _write(waiting)
             self._is_away = False
         except Exception:
@@ -163,10 +171,11 @@ def _storable(text: str, length: int) -> str:
 
 def _merge(waiting: dict[Key, Tally], key: Key, tally: Tally) -> None:
     if key not in waiting and len(waiting) >= _MAX_WAITING:
-        key, tally.example = key.sum(), None
+        key = key.sum()
     known = waiting.get(key)
     if known is None:
-        waiting[key] = tally
+        # A copy: what a failed write has merged is going to be merged once more.
+        waiting[key] = replace(tally, example=tally.example if key.origin else None)
     else:
         known.count += tally.count
         known.last_seen_at = max(known.last_seen_at, tally.last_seen_at)
@@ -175,59 +184,106 @@ def _merge(waiting: dict[Key, Tally], key: Key, tally: Tally) -> None:
 
 def _write(waiting: dict[Key, Tally]) -> None:
     """Add to the rows that exist, and make new ones as long as there is room."""
-    limit = conf.WSORIGIN_AUDIT_MAX_ROWS
-    room = limit - limit // _SUMS_SHARE - DeniedHandshake.objects.count()
+    _take_turns()
+    limit, rows = conf.WSORIGIN_AUDIT_MAX_ROWS, DeniedHandshake.objects.count()
+    reserve = max(limit // _SUMS_SHARE, min(limit // 2, _SUMS_SHARE))
+    known = _known(waiting)
+    seen: list[tuple[int, Tally]] = []
+    new: list[tuple[Key, Tally]] = []
     sums: dict[Key, Tally] = {}
     for key, tally in waiting.items():
         if not key.origin:
             _merge(sums, key, tally)
-        elif not _add(key, tally):
-            if room > 0:
-                _create(key, tally)
-                room -= 1
-            else:
-                _merge(sums, key.sum(), tally)
+        elif key in known:
+            seen.append((known[key], tally))
+        elif rows + len(new) < limit - reserve:
+            new.append((key, tally))
+        else:
+            _merge(sums, key.sum(), tally)
+    known = _known(sums)
     for key, tally in sums.items():
-        tally.example = None
-        if not _add(key, tally):
-            surplus = DeniedHandshake.objects.count() - limit + 1
-            if surplus > 0:
-                oldest = DeniedHandshake.objects.order_by("last_seen_at")[:surplus]
-                DeniedHandshake.objects.filter(
-                    pk__in=[row.pk for row in oldest]
-                ).delete()
-            _create(key, tally)
+        if key in known:
+            seen.append((known[key], tally))
+        else:
+            new.append((key, tally))
+    _add(seen)
+    surplus = rows + len(new) - limit
+    if surplus > 0:
+        # Of too many days, reasons and modes, the longest past are forgotten.
+        oldest = DeniedHandshake.objects.order_by("last_seen_at")[:surplus]
+        DeniedHandshake.objects.filter(pk__in=[row.pk for row in oldest]).delete()
+    _create(new[-limit:])
 
 
-def _add(key: Key, tally: Tally) -> bool:
-    """Add to the row of a key, if it exists."""
-    return bool(
-        DeniedHandshake.objects.filter(**key._asdict()).update(
-            count=F("count") + tally.count, last_seen_at=tally.last_seen_at
-        )
+def _take_turns() -> None:
+    """
+    Wait until no other process writes, before anything is read.
+
+    Each would fill the room that the other saw, lock rows in another order, or, on
+    SQLite, be refused at once because it read before it wrote.
+    """
+    connection = connections[router.db_for_write(DeniedHandshake)]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    else:
+        DeniedHandshake.objects.filter(pk=0).update(count=0)
+
+
+def _known(keys: Iterable[Key]) -> dict[Key, int]:
+    """Return the rows that there are already, by what they count."""
+    keys = list(keys)
+    days, found = {key.day for key in keys}, {}
+    for origins in _batches(sorted({key.origin for key in keys})):
+        rows = DeniedHandshake.objects.filter(day__in=days, origin__in=origins)
+        for pk, *fields in rows.values_list("pk", *Key._fields):
+            found[Key(*fields)] = pk
+    return found
+
+
+def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
+def _add(tallies: Sequence[tuple[int, Tally]]) -> None:
+    """Add to rows, in the database, where others may be adding too."""
+    for batch in _batches(tallies):
+        rows = [
+            DeniedHandshake(
+                pk=pk, count=F("count") + tally.count, last_seen_at=tally.last_seen_at
+            )
+            for pk, tally in batch
+        ]
+        DeniedHandshake.objects.bulk_update(rows, ["count", "last_seen_at"])
+
+
+def _create(tallies: Iterable[tuple[Key, Tally]]) -> None:
+    DeniedHandshake.objects.bulk_create(
+        [
+            DeniedHandshake(
+                **key._asdict(),
+                count=tally.count,
+                nearest=_storable(tally.nearest(), 500),
+                first_seen_at=tally.first_seen_at,
+                last_seen_at=tally.last_seen_at,
+            )
+            for key, tally in tallies
+        ],
+        batch_size=_BATCH,
     )
 
 
-def _create(key: Key, tally: Tally) -> None:
-    """Make the row of a key; add to it where another process was faster."""
-    _row, created = DeniedHandshake.objects.get_or_create(
-        **key._asdict(),
-        defaults={
-            "count": tally.count,
-            "nearest": _storable(tally.nearest(), 500),
-            "first_seen_at": tally.first_seen_at,
-            "last_seen_at": tally.last_seen_at,
-        },
-    )
-    if not created:
-        _add(key, tally)
+def outdated(now: datetime | None = None) -> QuerySet[DeniedHandshake]:
+    """Return the denials older than ``WSORIGIN_AUDIT_RETENTION_DAYS``."""
+    now = now or timezone.now()
+    limit = now - timedelta(days=conf.WSORIGIN_AUDIT_RETENTION_DAYS)
+    return DeniedHandshake.objects.filter(last_seen_at__lt=limit)
 
 
 def prune(now: datetime | None = None) -> int:
-    """Delete denials older than ``WSORIGIN_AUDIT_RETENTION_DAYS``; return how many."""
-    now = now or timezone.now()
-    limit = now - timedelta(days=conf.WSORIGIN_AUDIT_RETENTION_DAYS)
-    deleted, _ = DeniedHandshake.objects.filter(last_seen_at__lt=limit).delete()
+    """Delete what is `outdated`; return how many rows that were."""
+    deleted, _ = outdated(now).delete()
     return deleted
 
 

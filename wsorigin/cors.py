@@ -32,7 +32,12 @@ def allows_cors(sender: Any = None, *, request: HttpRequest, **_: Any) -> bool:
         return False
     current.get()
     known = current.database
-    return bool(known and known.cors.decide(Handshake(request.path_info, origin)))
+    if known is None:
+        return False
+    decision = known.cors.decide(Handshake(request.path_info, origin))
+    # What any stranger can send, such as null, gets no session over HTTP either.
+    session = getattr(settings, "CORS_ALLOW_CREDENTIALS", False)
+    return decision.allowed and (decision.credentials or not session)
 
 
 def connect() -> None:

@@ -6,6 +6,7 @@ Rows become rules in the sources; nothing here compares origins.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -50,16 +51,18 @@ class TrustedOriginQuerySet(models.QuerySet["TrustedOrigin"]):
         return self.filter(unexpired, is_active=True)
 
     def update(self, **kwargs: Any) -> int:
+        rows = super().update(**kwargs)
         announce_change(self.db)
-        return super().update(**kwargs)
+        return rows
 
     update.alters_data = True  # type: ignore[attr-defined]  # Django's template guard
 
     def bulk_create(
         self, objs: Iterable[TrustedOrigin], *args: Any, **kwargs: Any
     ) -> list[TrustedOrigin]:
+        created = super().bulk_create(objs, *args, **kwargs)
         announce_change(self.db)
-        return super().bulk_create(objs, *args, **kwargs)
+        return created
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]  # as above
 
@@ -135,7 +138,8 @@ class TrustedOrigin(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pattern} ({self.audience})" if self.audience else self.pattern
+        pattern = readable(self.pattern)
+        return f"{pattern} ({readable(self.audience)})" if self.audience else pattern
 
     def clean_fields(self, exclude: Any = None) -> None:
         """Write the pattern in canonical form, so that it is unique as what it means."""
@@ -201,7 +205,18 @@ class DeniedHandshake(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.origin or '*'} {self.endpoint} {self.reason}: {self.count}"
+        what = f"{self.origin or '*'} {self.endpoint} {self.reason}: {self.count}"
+        return readable(what)
+
+
+def readable(text: str) -> str:
+    """Escape all but printable ASCII, so that nothing hides in what a stranger sent."""
+    return re.sub(r"[^ -~]", lambda found: ascii(found[0])[1:-1], text)
+
+
+def printable(text: str) -> str:
+    """Escape what has no glyph of its own, such as a right-to-left override."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def announce_change(using: str | None = None) -> None:
@@ -213,19 +228,22 @@ def announce_change(using: str | None = None) -> None:
 
 # Triggers, and not only Django's signals: bulk updates, raw SQL and other programs
 # send none. PostgreSQL counts statements, SQLite rows; either way the number moves
-# with the transaction that wrote, and back with it.
+# with the transaction that wrote, and back with it. It starts at the time, or emptying
+# all tables would start it over at numbers that some process has already seen.
 _SQLITE_TRIGGER: Final = """
-CREATE TRIGGER IF NOT EXISTS wsorigin_{event}
+CREATE TRIGGER wsorigin_{event}
 AFTER {event} ON wsorigin_trustedorigin
 BEGIN
-    INSERT INTO wsorigin_trustedoriginversion (id, number) VALUES (1, 1)
+    INSERT INTO wsorigin_trustedoriginversion (id, number)
+    VALUES (1, CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER))
     ON CONFLICT (id) DO UPDATE SET number = number + 1;
 END
 """
 _POSTGRESQL_TRIGGER: Final = """
 CREATE OR REPLACE FUNCTION wsorigin_raise_version() RETURNS trigger AS $$
 BEGIN
-    INSERT INTO wsorigin_trustedoriginversion AS version (id, number) VALUES (1, 1)
+    INSERT INTO wsorigin_trustedoriginversion AS version (id, number)
+    VALUES (1, CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint))
     ON CONFLICT (id) DO UPDATE SET number = version.number + 1;
     RETURN NULL;
 END
@@ -238,17 +256,19 @@ FOR EACH STATEMENT EXECUTE FUNCTION wsorigin_raise_version();
 
 def install_triggers(using: str = "default", **_kwargs: Any) -> None:
     """
-    Create the triggers that raise the version, where they are missing.
+    Create the triggers that raise the version.
 
     Runs after each migrate: SQLite loses triggers where a migration rebuilds a table.
-    Other databases get none, and are read in full every minute instead.
+    Other databases get none, and are read in full at every look instead.
     """
     connection = connections[using]
     if TrustedOrigin._meta.db_table not in connection.introspection.table_names():
         return
-    with connection.cursor() as cursor:
+    with transaction.atomic(using=using), connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             for event in ("INSERT", "UPDATE", "DELETE"):
+                # Anew each time, or a later release could not change them.
+                cursor.execute(f"DROP TRIGGER IF EXISTS wsorigin_{event}")
                 cursor.execute(_SQLITE_TRIGGER.format(event=event))
         elif connection.vendor == "postgresql":
             cursor.execute(_POSTGRESQL_TRIGGER)

@@ -313,11 +313,17 @@ class Policy:
         return found + self.base.rules_between(max(start - skipped, 0), stop - skipped)
 
     def pieces(self) -> Iterator[object]:
-        """Yield what the indexes hold, for those who let go of it piece by piece."""
+        """
+        Yield the indexes and what they hold, for those who let go of it bit by bit.
+
+        In this order, each is quickly freed: an index owns nothing alone any more.
+        """
+        indexes = (self._exact, self._patterns, self._by_host, self._by_parent)
+        yield from (self._own, *indexes)
         yield from self._own
-        for index in (self._exact, self._patterns, self._by_host):
-            yield from index.items()
-        yield from self._by_parent
+        for index in indexes:
+            yield from index
+            yield from index.values()
 
     @cached_property
     def fingerprint(self) -> str:

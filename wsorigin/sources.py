@@ -11,7 +11,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.db import close_old_connections
 
-from .conf import conf, is_list
+from .conf import as_entries, conf
 from .models import TrustedOrigin, TrustedOriginVersion
 from .origins import ALL_ORIGINS, InvalidOrigin, OriginPattern, PatternKind
 from .policy import Policy, Reason, Rule
@@ -35,6 +36,11 @@ logger = logging.getLogger(__name__)
 _PATIENCE: Final = 1.0
 # Without triggers nothing tells what raw SQL has changed, so all is read now and then.
 _FULL_READ_INTERVAL: Final = 60.0
+
+# A thread that computes lets others wait for the interpreter's lock, 5 ms at a time:
+# after so many rows it steps aside by itself, for so many seconds.
+_ROWS_AT_A_TIME: Final = 100
+_PAUSE: Final = 0.0001
 
 LOOPBACK_HOSTS: Final = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 
@@ -71,6 +77,11 @@ class Rules:
             self.problems.append(Problem(source, error))
         else:
             self.rules.append(Rule(pattern, source, credentials, audience, reason))
+
+    def take(self) -> list[Rule]:
+        """Return the rules read so far, and forget them."""
+        taken, self.rules = self.rules, []
+        return taken
 
     def read_list(self, name: str, entries: Iterable[Any], **how: Any) -> None:
         """Read a whole list; each rule's source is the list's name and the index."""
@@ -201,7 +212,7 @@ def django_list(*names: str) -> tuple[str, list[Any]]:
     for name in names:
         if hasattr(settings, name):
             value = getattr(settings, name)
-            return name, list(value) if is_list(value) else []
+            return name, list(as_entries(value))
     return names[0], []
 
 
@@ -220,7 +231,7 @@ def current_site() -> Site:
         case (str(name), str(secure)):
             proxy_ssl_header = (_scope_name(name), secure)
     return Site(
-        allowed_hosts=tuple(str(host).lower() for host in hosts),
+        allowed_hosts=tuple(sorted({str(host).lower() for host in hosts})),
         # Meant to say https, yet unreadable: stricter, as for every wrong setting.
         https_only=https_only()
         or bool(settings.SECURE_PROXY_SSL_HEADER and not proxy_ssl_header),
@@ -261,25 +272,42 @@ def read_database() -> Database:
     # The number first: what changes while the rows are read is seen at the next look.
     version = database_version()
     found, with_cors, until = Rules(), Rules(), inf
-    rows = TrustedOrigin.objects.in_force().order_by("pk")
-    for row in rows.only(*_COLUMNS).iterator():
-        found.read(
-            f"TrustedOrigin {row.pk}",
-            row.pattern,
-            credentials=row.allow_credentials,
-            audience=row.audience,
-        )
-        if row.allow_cors:
-            with_cors.read(f"TrustedOrigin {row.pk}", row.pattern)
-        if row.expires_at:
-            until = min(until, row.expires_at.timestamp())
+    rows = TrustedOrigin.objects.in_force().order_by("pk").values_list(*_COLUMNS)
+    # All at once, since SQLite keeps writers waiting for as long as somebody reads.
+    waiting = deque(rows.iterator())
+    cors: deque[tuple[str, str]] = deque()
+
+    # Then one by one, and nothing kept but the policies' plain values: 100,000 rules in
+    # a list would have the garbage collector hold up the event loop, again and again.
+    def read() -> Iterator[Rule]:
+        nonlocal until
+        while waiting:
+            if len(waiting) % _ROWS_AT_A_TIME == 0:
+                time.sleep(_PAUSE)
+            pk, pattern, audience, credentials, over_http, expires_at = (
+                waiting.popleft()
+            )
+            source = f"TrustedOrigin {pk}"
+            found.read(source, pattern, credentials=credentials, audience=audience)
+            yield from found.take()
+            if over_http:
+                cors.append((source, pattern))
+            if expires_at:
+                until = min(until, expires_at.timestamp())
+
+    def read_cors() -> Iterator[Rule]:
+        while cors:
+            with_cors.read(*cors.popleft())
+            yield from with_cors.take()
+
+    policies = Policy(read()), Policy(read_cors())
     for problem in found.problems:
         logger.error("%s trusts nobody: %s", problem.source, problem.error)
-    policies = Policy(found.rules), Policy(with_cors.rules)
     return Database(*policies, version, until, time.monotonic())
 
 
 _COLUMNS: Final = (
+    "pk",
     "pattern",
     "audience",
     "allow_credentials",
@@ -304,8 +332,9 @@ class CurrentPolicy:
         self._generation = 0
         self._database: Database | None = None
         self._looked_at = self._due_at = -inf
-        self._expiries = 0
+        self._expiries = self._seen_expiries = 0
         self._look: Future[None] | None = None
+        self._look_started_at = -inf
         self._is_away = False
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
@@ -320,7 +349,7 @@ class CurrentPolicy:
             look = self._start_look()
             if look and self._is_overdue() and not _on_event_loop():
                 with suppress(TimeoutError):
-                    look.result(_PATIENCE)
+                    look.result(self._patience())
         return self._policy or self.compile()
 
     async def aget(self) -> Policy:
@@ -330,13 +359,22 @@ class CurrentPolicy:
             if look and self._is_overdue():
                 with suppress(TimeoutError):
                     waiting = asyncio.shield(asyncio.wrap_future(look))
-                    await asyncio.wait_for(waiting, _PATIENCE)
+                    await asyncio.wait_for(waiting, self._patience())
         return self._policy or self.compile()
+
+    def in_memory(self) -> Policy | None:
+        """Return the policy in force, None where that takes a look or compiling."""
+        return self._policy if time.monotonic() < self._due_at else None
 
     @property
     def database(self) -> Database | None:
         """What was last read of the database, None before the first success."""
-        return self._database
+        return self._database if "database" in conf.WSORIGIN_INHERIT else None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database did not answer the last look."""
+        return self._is_away
 
     @property
     def age(self) -> float:
@@ -345,23 +383,32 @@ class CurrentPolicy:
 
     def forget(self, **_: Any) -> None:
         """Compile anew at the next question: a setting has changed."""
-        self._generation += 1
-        self._policy = None
+        with self._lock:
+            self._generation += 1
+            self._policy = None
         self._due_at = self._looked_at + conf.WSORIGIN_REFRESH_INTERVAL / 2
 
-    def expire(self, **_: Any) -> None:
+    def expire(self, **_: Any) -> Future[None] | None:
         """Look at the database now, before the next answer: this process changed it."""
-        self._expiries += 1
-        self._looked_at = self._due_at = -inf
-        self._start_look()
+        with self._lock:
+            self._expiries += 1
+            self._looked_at = self._due_at = -inf
+        return self._start_look()
 
     def compile(self) -> Policy:
         """Make the policy of the settings as they are and of what was last read."""
-        generation, previous = self._generation, self._policy
+        policy, change = self._compile()
+        if change:
+            _announce(**change)
+        return policy
+
+    def _compile(self) -> tuple[Policy, dict[str, str]]:
+        """Compile; return the policy, and the fingerprints if it is another one."""
+        generation, previous, database = self._generation, self._policy, self._database
         found = collect()
         for problem in found.problems:
             logger.error("%s trusts nobody: %s", problem.source, problem.error)
-        known = self._database if "database" in conf.WSORIGIN_INHERIT else None
+        known = database if "database" in conf.WSORIGIN_INHERIT else None
         policy = Policy(
             found.rules,
             site=current_site(),
@@ -371,18 +418,24 @@ class CurrentPolicy:
         )
         if previous and policy.fingerprint == previous.fingerprint:
             policy = previous  # the same content: keep what endpoints compiled with it
-        if generation == self._generation:
+        with self._lock:
+            if generation != self._generation or database is not self._database:
+                return policy, {}  # overtaken by a change: somebody compiles that
             self._policy = policy
-            if policy.fingerprint != self._fingerprint:
-                old, self._fingerprint = self._fingerprint, policy.fingerprint
-                logger.info(
-                    "policy changed old=%s new=%s", old or "-", policy.fingerprint
-                )
-                _announce(old=old, new=policy.fingerprint)
-        return policy
+            old, self._fingerprint = self._fingerprint, policy.fingerprint
+        if previous and previous is not policy:
+            previous.endpoints.clear()  # they refer to it: nobody else would free it
+        if old == policy.fingerprint:
+            return policy, {}
+        logger.info("policy changed old=%s new=%s", old or "-", policy.fingerprint)
+        return policy, {"old": old, "new": policy.fingerprint}
 
     def _is_overdue(self) -> bool:
         return self.age >= conf.WSORIGIN_REFRESH_INTERVAL
+
+    def _patience(self) -> float:
+        """Return for how long to wait for the look under way: a second in all."""
+        return max(0.0, self._look_started_at + _PATIENCE - time.monotonic())
 
     def _start_look(self) -> Future[None] | None:
         """Start a look at the database; return it, or the one under way."""
@@ -392,11 +445,12 @@ class CurrentPolicy:
         with self._lock:
             # A look that runs may have begun before this process's change.
             look = self._look
-            is_late = look and look.running() and self._looked_at == -inf
+            is_late = look and look.running() and self._seen_expiries < self._expiries
             if look is None or look.done() or is_late:
                 self._executor = self._executor or ThreadPoolExecutor(
                     1, thread_name_prefix="wsorigin-sources"
                 )
+                self._look_started_at = time.monotonic()
                 try:
                     self._look = self._executor.submit(self._refresh)
                 except RuntimeError:  # the interpreter is shutting down
@@ -405,12 +459,16 @@ class CurrentPolicy:
 
     def _refresh(self) -> None:
         """Look whether the table changed, and read it if so; in the executor's thread."""
-        started, expiries = time.monotonic(), self._expiries
+        started, change = time.monotonic(), dict[str, str]()
+        expiries = self._seen_expiries = self._expiries
         try:
             close_old_connections()
             if self._is_stale():
+                old = [self._database] if self._database else []
                 self._database = read_database()
-                self.compile()
+                _policy, change = self._compile()
+                del _policy
+                _let_go(old)
             if self._is_away:
                 logger.info("trusted origins can be read again")
             self._is_away = False
@@ -419,11 +477,15 @@ class CurrentPolicy:
                 logger.exception("trusted origins cannot be read; what was read counts")
             self._is_away = True
         finally:
-            # Also after a failure, or each handshake of an outage would wait.
-            if expiries == self._expiries:
-                self._looked_at = started
-                self._due_at = started + conf.WSORIGIN_REFRESH_INTERVAL / 2
+            with self._lock:
+                # Also after a failure, or each handshake of an outage would wait.
+                if expiries == self._expiries:
+                    self._looked_at = started
+                    self._due_at = started + conf.WSORIGIN_REFRESH_INTERVAL / 2
             close_old_connections()
+        if change:
+            # Last, so that a receiver who asks for the policy does not wait for this.
+            _announce(**change)
 
     def _is_stale(self) -> bool:
         known = self._database
@@ -434,6 +496,20 @@ class CurrentPolicy:
             or known.until <= time.time()
             or time.monotonic() - known.read_at > _FULL_READ_INTERVAL
         )
+
+
+def _let_go(databases: list[Database]) -> None:
+    """Free what was read piece by piece: all at once would hold up the event loop."""
+    pieces: deque[object] = deque()
+    while databases:
+        known = databases.pop()
+        # In a loop of Python's, which lets other threads in: extend() would not.
+        for policy in (known.policy, known.cors):
+            for piece in policy.pieces():
+                pieces.append(piece)
+        del known, policy
+    while pieces:
+        pieces.popleft()
 
 
 def _announce(**fingerprints: str) -> None:
@@ -464,6 +540,11 @@ current: Final = CurrentPolicy()
 def get_policy() -> Policy:
     """Return the site's policy in force, from memory."""
     return current.get()
+
+
+def policy_in_memory() -> Policy | None:
+    """Return the site's policy where nobody has to wait for it, else None."""
+    return current.in_memory()
 
 
 async def aget_policy() -> Policy:

@@ -1,0 +1,1 @@
+"""A site that several processes serve, on one database."""
