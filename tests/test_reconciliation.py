@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsorigin.conf import SOURCE_NAMES
+from wsorigin.models import TrustedOrigin
 from wsorigin.reconciliation import Reconciliation, Row, reconcile
+from wsorigin.sources import current
 
 BASE: dict[str, Any] = {
     "ALLOWED_HOSTS": ["app.example.com"],
@@ -243,3 +245,30 @@ def test_notes_say_why_a_difference_is_right() -> None:
             compare(CSRF_TRUSTED_ORIGINS=["https://a.example"]), "https://a.example"
         ).note
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_is_an_operator_s_word() -> None:
+    """Rows have switches of their own for session, CORS and audience: all agree."""
+    for number in range(8):
+        TrustedOrigin.objects.create(
+            pattern=f"https://row{number}.example",
+            allow_credentials=bool(number & 1),
+            allow_cors=bool(number & 2),
+            audience="prices" if number & 4 else "",
+        )
+    with override_settings(
+        **BASE,
+        WSORIGIN_INHERIT=["same-origin", "cors", "database"],
+        CORS_ALLOW_CREDENTIALS=True,
+        CORS_ALLOWED_ORIGINS=[],
+    ):
+        current.expire()
+        result = reconcile(database=True)
+        without = reconcile()
+
+    assert result.disagreements == ()
+    assert [row.websocket for row in result.rows if row.note] == (
+        ["anonymous", "session"] * 4
+    )
+    assert [row.origin for row in without.rows] == ["https://app.example.com"]

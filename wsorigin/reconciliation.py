@@ -9,7 +9,7 @@ what CORS grants it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.conf import settings
@@ -131,7 +131,13 @@ class _Reconciler:
         """Return the rules of the database, and those of them that pass CORS too."""
         current.get()
         known = current.database if "database" in self.inherit else None
-        return (known.policy.rules, known.cors.rules) if known else ((), ())
+        if known is None:
+            return (), ()
+        # Compared for the endpoints that they are for; and over HTTP they get the
+        # session only as everybody does there.
+        session = getattr(settings, "CORS_ALLOW_CREDENTIALS", False) is True
+        rows = [replace(rule, audience="") for rule in known.policy.rules]
+        return rows, [replace(rule, credentials=session) for rule in known.cors.rules]
 
     def run(self) -> Reconciliation:
         patterns: dict[str, OriginPattern] = {}
@@ -203,6 +209,10 @@ class _Reconciler:
         at_home: Decision,
     ) -> tuple[str, str]:
         """Say what does not agree about an origin, and add its cure to the proposal."""
+        rules = [*abroad.matches, *([cors.rule] if cors.rule else [])]
+        if rules and all(map(is_row, rules)):
+            # An operator's word, with switches of its own for the session and for CORS.
+            return "", f"An operator trusts it ({rules[0].source})."
         found = []
         if host and not at_home.credentials:
             self.change_inherit(add="same-origin", reason=_OWN_PAGES)
@@ -221,9 +231,7 @@ class _Reconciler:
                 "It reads with the session, but its posts fail the CSRF check."
             )
         note = ""
-        if abroad.matches and all(map(is_row, abroad.matches)):
-            note = f"An operator trusts it ({abroad.matches[0].source})."
-        elif csrf and not (cors or host or abroad.decision):
+        if csrf and not (cors or host or abroad.decision):
             note = "It posts forms and reads nothing, so no socket: that agrees."
         return " ".join(filter(None, found)), note
 
@@ -232,7 +240,6 @@ class _Reconciler:
     ) -> str:
         """Say where sockets grant an origin less or more than CORS does."""
         abroad = explanation.decision
-        # A row of the database is an operator's word, with a switch for CORS beside it.
         matches = [rule for rule in explanation.matches if not is_row(rule)]
         if covers_all(cors.rule) or covers_all(abroad.rule):
             return ""  # the row for "*" says it once

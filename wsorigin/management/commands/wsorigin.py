@@ -11,22 +11,18 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from wsorigin.audit import prune
 from wsorigin.conf import conf
-from wsorigin.denial import remedy, shown
-from wsorigin.guard import OriginGuard
-from wsorigin.handshake import Scope
+from wsorigin.explanation import NoRoute, as_json, explain, rule_as_json
 from wsorigin.models import DeniedHandshake, TrustedOrigin
 from wsorigin.origins import InvalidOrigin, OriginPattern
-from wsorigin.policy import Explanation, Rule
+from wsorigin.policy import Explanation
 from wsorigin.reconciliation import reconcile
-from wsorigin.routes import route_for, websocket_routes
-from wsorigin.sources import django_list, get_policy
+from wsorigin.sources import get_policy
 
 EXPLAIN_HELP = """
 Say whether a page of ORIGIN may open a WebSocket here, and why.
@@ -103,17 +99,17 @@ class Command(BaseCommand):
             subparser.add_argument("--json", action="store_true", help="print JSON")
             return subparser
 
-        explain = add("explain", EXPLAIN_HELP)
-        explain.add_argument(
+        question = add("explain", EXPLAIN_HELP)
+        question.add_argument(
             "origin",
             nargs="?",
             help="the Origin header, as a browser sends it; none without it",
         )
-        where = explain.add_mutually_exclusive_group()
+        where = question.add_mutually_exclusive_group()
         where.add_argument("--path", help="a path of this site, such as /ws/prices/")
         where.add_argument("--audience", default="", help="an audience of this site")
-        explain.add_argument("--host", help="the Host header (default: this site's)")
-        explain.add_argument(
+        question.add_argument("--host", help="the Host header (default: this site's)")
+        question.add_argument(
             "--scheme", choices=["http", "https"], help="how the request came, if known"
         )
         add("list", LIST_HELP)
@@ -146,27 +142,19 @@ class Command(BaseCommand):
         scheme: str | None,
         **options: Any,
     ) -> None:
-        scope: Scope = {
-            "type": "websocket",
-            "path": path or "/",
-            "headers": [(b"host", (host or own_host()).encode())],
-        }
-        if origin is not None:
-            scope["headers"].append((b"origin", origin.encode()))
-        if scheme:
-            scope["scheme"] = {"http": "ws", "https": "wss"}[scheme]
-        if path is None:
-            guards = [OriginGuard(nowhere, audience=audience)]
-        else:
-            guards = list(guards_at(path, scope))
-            if not guards:
-                self.stdout.write(f"Nothing checks the origin at {path}.")
-                return
-        # The first denial is final; of several admissions the innermost is the answer.
-        for guard in guards:
-            explanation = async_to_sync(guard.explain)(scope)
-            if not explanation.decision:
-                break
+        try:
+            explanation = explain(
+                origin,
+                path=path,
+                audience=audience,
+                host=host or "",
+                scheme=scheme or "",
+            )
+        except NoRoute as exc:
+            raise CommandError(str(exc), returncode=2) from exc
+        if explanation is None:
+            self.stdout.write(f"Nothing checks the origin at {path}.")
+            return
         answer = as_json(origin, path, explanation)
         if options["json"]:
             self.print_json(answer)
@@ -331,62 +319,6 @@ class Command(BaseCommand):
                 cell.ljust(width) for cell, width in zip(row, widths, strict=True)
             ).rstrip()
             self.stdout.write(self.style.MIGRATE_HEADING(line) if number == 0 else line)
-
-
-async def nowhere(*_: Any) -> None:
-    """Stand where an application would; explaining runs none."""
-
-
-def own_host() -> str:
-    """Return a host of this site to ask about."""
-    hosts = django_list("ALLOWED_HOSTS")[1]
-    names = [str(host).lstrip(".") for host in hosts if host != "*"]
-    return names[0] if names else "localhost"
-
-
-def guards_at(path: str, scope: Scope) -> Iterable[OriginGuard]:
-    """Return the guards that a handshake for a path meets, and complete its scope."""
-    found = route_for(path)
-    if found is None:
-        routes = ", ".join(f"/{route.path}" for route in websocket_routes())
-        raise CommandError(
-            f"No WebSocket route leads to {shown(path)}. "
-            + (f"Routes: {routes}" if routes else "ASGI_APPLICATION has none."),
-            returncode=2,
-        )
-    route, kwargs = found
-    scope["url_route"] = {"args": (), "kwargs": kwargs}
-    return route.guards
-
-
-def as_json(
-    origin: str | None, path: str | None, explanation: Explanation
-) -> dict[str, Any]:
-    """Return an explanation as plain data."""
-    decision, nearest = explanation.decision, explanation.nearest
-    return {
-        "origin": origin,
-        "path": path,
-        "allowed": decision.allowed,
-        "reason": decision.reason,
-        "sentence": decision.reason.sentence,
-        "problem": explanation.problem,
-        "credentials": decision.credentials,
-        "rules": [rule_as_json(rule) for rule in explanation.matches],
-        "nearest": nearest
-        and {**rule_as_json(nearest.rule), "difference": nearest.difference},
-        "remedy": "" if decision else remedy(decision.reason, explanation),
-    }
-
-
-def rule_as_json(rule: Rule) -> dict[str, Any]:
-    """Return a rule as plain data."""
-    return {
-        "pattern": str(rule.pattern),
-        "source": rule.source,
-        "credentials": rule.credentials,
-        "audience": rule.audience,
-    }
 
 
 def denial_as_json(row: DeniedHandshake) -> dict[str, Any]:

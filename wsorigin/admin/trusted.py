@@ -1,0 +1,458 @@
+"""
+Trusted origins in the admin: the list, the form, importing and exporting.
+
+What becomes of pasted lines is said in `lists`, what a pattern means in `preview`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, CHANGE
+from django.contrib.admin.utils import label_for_field
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+from django.forms import Script
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from wsorigin.conf import conf
+from wsorigin.models import TrustedOrigin, printable, readable
+from wsorigin.origins import InvalidOrigin, OriginPattern
+from wsorigin.sources import collect
+
+from . import lists
+from .filters import SOON, AudienceFilter, ExpiryFilter
+from .form import TrustedOriginForm
+from .log import batched, log
+from .policy_page import policy_page
+from .preview import preview
+
+if TYPE_CHECKING:
+    from django.contrib.admin.views.main import ChangeList
+
+    TrustedOriginModelAdmin = admin.ModelAdmin[TrustedOrigin]
+else:
+    TrustedOriginModelAdmin = admin.ModelAdmin
+
+WEEK: Final = timedelta(days=7)
+# The settings' origins beside the list; all of them are on the policy page.
+_SHOWN_SETTINGS: Final = 100
+
+
+@admin.register(TrustedOrigin)
+class TrustedOriginAdmin(TrustedOriginModelAdmin):
+    """The rows, with the settings' origins beside them."""
+
+    form = TrustedOriginForm
+    list_display = [
+        "pattern_shown",
+        "state",
+        "audience_shown",
+        "note_shown",
+        "allow_credentials",
+        "allow_cors",
+        "created_by",
+        "expires_at",
+    ]
+    list_filter = [
+        "is_active",
+        ExpiryFilter,
+        AudienceFilter,
+        "allow_credentials",
+        "allow_cors",
+    ]
+    list_select_related = ["created_by"]
+    search_fields = ["pattern", "audience", "note"]
+    search_help_text = gettext_lazy("Search origins, audiences, notes and settings.")
+    actions = ["activate", "deactivate", "extend"]
+
+    class Media:
+        css = {"all": ["wsorigin/admin.css"]}
+        js = [Script("wsorigin/preview.js", defer=True)]
+
+    # The list -----------------------------------------------------------------------
+
+    @admin.display(description=gettext_lazy("origin"), ordering="pattern")
+    def pattern_shown(self, row: TrustedOrigin) -> str:
+        return readable(row.pattern)
+
+    @admin.display(description=gettext_lazy("audience"), ordering="audience")
+    def audience_shown(self, row: TrustedOrigin) -> str:
+        return printable(row.audience)
+
+    @admin.display(description=gettext_lazy("note"), ordering="note")
+    def note_shown(self, row: TrustedOrigin) -> str:
+        return printable(row.note)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, row: TrustedOrigin) -> str:
+        name, words = state_of(row)
+        return format_html(
+            '<span class="wsorigin-state wsorigin-{}">{}</span>', name, words
+        )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data:
+            changelist = response.context_data.get("cl")
+            if changelist:
+                response.context_data |= self.settings_context(request, changelist)
+        return response
+
+    def settings_context(
+        self, request: HttpRequest, changelist: ChangeList
+    ) -> dict[str, Any]:
+        """Return what the settings trust, as far as it belongs to what is looked for."""
+        found = collect()
+        query = changelist.query.casefold()
+        rules = [rule for rule in found.rules if query in str(rule).casefold()]
+        shown = changelist.page_num == 1 and not changelist.has_active_filters
+        return {
+            "settings_rules": rules[:_SHOWN_SETTINGS] if shown else [],
+            "settings_same_origin": (
+                shown and not query and "same-origin" in conf.WSORIGIN_INHERIT
+            ),
+            "settings_more": max(len(rules) - _SHOWN_SETTINGS, 0),
+            "settings_problems": [
+                (ascii(one.error.value), one.source, readable(one.error.problem))
+                for one in found.problems
+                if shown and query in f"{one.source} {one.error.value}".casefold()
+            ],
+            "reads_database": reads_database(),
+            "export_formats": list(lists.FORMATS),
+        }
+
+    # Actions ------------------------------------------------------------------------
+
+    @admin.action(
+        permissions=["change"],
+        description=gettext_lazy("Activate the selected trusted origins"),
+    )
+    def activate(self, request: HttpRequest, queryset: QuerySet[TrustedOrigin]) -> None:
+        count = self.change(request, queryset.filter(is_active=False), is_active=True)
+        self.report(
+            request,
+            ngettext(
+                "%(count)d trusted origin was activated.",
+                "%(count)d trusted origins were activated.",
+                count,
+            ),
+            count,
+        )
+
+    @admin.action(
+        permissions=["change"],
+        description=gettext_lazy("Deactivate the selected trusted origins"),
+    )
+    def deactivate(
+        self, request: HttpRequest, queryset: QuerySet[TrustedOrigin]
+    ) -> None:
+        count = self.change(request, queryset.filter(is_active=True), is_active=False)
+        self.report(
+            request,
+            ngettext(
+                "%(count)d trusted origin was deactivated.",
+                "%(count)d trusted origins were deactivated.",
+                count,
+            ),
+            count,
+        )
+
+    @admin.action(
+        permissions=["change"],
+        description=gettext_lazy("Extend the selected trusted origins by a week"),
+    )
+    def extend(self, request: HttpRequest, queryset: QuerySet[TrustedOrigin]) -> None:
+        now = timezone.now()
+        with transaction.atomic():
+            # Those that run first: the others' new time would have them run as well.
+            running = queryset.filter(expires_at__gt=now)
+            count = self.change(request, running, expires_at=F("expires_at") + WEEK)
+            expired = queryset.filter(expires_at__lte=now)
+            count += self.change(request, expired, expires_at=now + WEEK)
+        self.report(
+            request,
+            ngettext(
+                "%(count)d trusted origin was extended by a week.",
+                "%(count)d trusted origins were extended by a week.",
+                count,
+            ),
+            count,
+        )
+
+    def change(
+        self, request: HttpRequest, rows: QuerySet[TrustedOrigin], **values: Any
+    ) -> int:
+        """Change rows at once, with an entry in the log for each; return how many."""
+        labels = [
+            capfirst(str(label_for_field(name, TrustedOrigin, self))) for name in values
+        ]
+        message = [{"changed": {"fields": labels}}]
+        with transaction.atomic():
+            chosen = list(rows)
+            log(request, chosen, CHANGE, message)
+            for batch in batched([row.pk for row in chosen]):
+                TrustedOrigin.objects.filter(pk__in=batch).update(**values)
+        return len(chosen)
+
+    def report(self, request: HttpRequest, message: str, count: int) -> None:
+        """Say how many rows an action changed, and when that counts."""
+        level = messages.SUCCESS if count else messages.WARNING
+        text = message % {"count": count}
+        if count:
+            text = f"{text} {in_force_within()}"
+        self.message_user(request, text, level)
+
+    # The form -----------------------------------------------------------------------
+
+    def get_fieldsets(
+        self, request: HttpRequest, obj: TrustedOrigin | None = None
+    ) -> Any:
+        expiry = ["expires_at"]
+        if may_write(self, request, obj):
+            expiry.append("lifetime")
+        powers = ["audience", "allow_credentials", "allow_cors"]
+        return [
+            (None, {"fields": ["pattern"]}),
+            (_("What it may do"), {"fields": powers}),
+            (_("For how long, and why"), {"fields": ["is_active", *expiry, "note"]}),
+        ]
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: TrustedOrigin | None = None,
+        change: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        # Of this request's own subclass, which Django makes anew each time.
+        form.is_preview = "_preview" in request.POST  # type: ignore[attr-defined]
+        return form
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> TrustedOrigin | None:
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            # What came by raw SQL may hide something; the form refuses it as it is.
+            row.pattern = readable(row.pattern)
+            row.note, row.audience = printable(row.note), printable(row.audience)
+        return row
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Read what *Trust this origin* asks for: ``expires`` is in days."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        initial.pop("expires_at", None)
+        for name, shown in {"pattern": readable, "note": printable}.items():
+            initial[name] = shown(request.GET.get(name, ""))
+        days = request.GET.get("expires", "")
+        if days.isdecimal() and len(days) < 5:
+            initial["expires_at"] = timezone.now() + timedelta(days=int(days))
+        return initial
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        form = context["adminform"].form
+        bound = form["pattern"].value() if "pattern" in form.fields else None
+        pattern = form.instance.pattern if bound is None else bound
+        context |= {
+            "preview": preview(pattern or ""),
+            "may_write": may_write(self, request, context["original"]),
+            "reads_database": reads_database(),
+            "in_force_within": in_force_within(),
+        }
+        response: HttpResponse = super().render_change_form(
+            request, context, *args, **kwargs
+        )
+        return response
+
+    def save_model(
+        self, request: HttpRequest, obj: TrustedOrigin, form: Any, change: bool
+    ) -> None:
+        if not change:
+            obj.created_by = request.user  # type: ignore[assignment]
+        super().save_model(request, obj, form, change)
+
+    # Pages --------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        def page(route: str, view: Callable[..., HttpResponse]) -> URLPattern:
+            name = f"wsorigin_trustedorigin_{route}"
+            return path(f"{route}/", self.admin_site.admin_view(view), name=name)
+
+        return [
+            page("preview", self.preview_view),
+            page("import", self.import_view),
+            page("export", self.export_view),
+            page("policy", self.policy_view),
+            *super().get_urls(),
+        ]
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer what the typed pattern means, as JSON."""
+        if not (
+            self.has_add_permission(request) or self.has_change_permission(request)
+        ):
+            raise PermissionDenied
+        found = preview(request.GET.get("pattern", ""))
+        html = render_to_string(PREVIEW_TEMPLATE, {"preview": found}, request)
+        return JsonResponse({"pattern": found.pattern, "html": html})
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Judge pasted lines; save those that were shown as new, once confirmed."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        text = request.POST.get("lines", "")
+        verdicts = lists.judge(text) if request.method == "POST" else None
+        changed = False
+        if verdicts and "_import" in request.POST:
+            if request.POST.get("fingerprint") == verdicts.fingerprint:
+                try:
+                    rows = self.import_lines(request, verdicts)
+                except IntegrityError:
+                    verdicts = lists.judge(text)
+                else:
+                    return self.imported(request, len(rows))
+            changed = True
+        context = {
+            "lines": text,
+            "verdicts": verdicts,
+            "changed": changed,
+            "max_lines": lists.MAX_LINES,
+        }
+        title = _("Import trusted origins")
+        return self.page(request, "import.html", title, context)
+
+    def import_lines(
+        self, request: HttpRequest, verdicts: lists.Verdicts
+    ) -> list[TrustedOrigin]:
+        """Save the new lines with an entry in the log for each, or nothing at all."""
+        with transaction.atomic():
+            rows = lists.save(verdicts, request.user)
+            log(request, rows, ADDITION, [{"added": {}}])
+        return rows
+
+    def imported(self, request: HttpRequest, count: int) -> HttpResponse:
+        message = ngettext(
+            "%(count)d trusted origin was imported.",
+            "%(count)d trusted origins were imported.",
+            count,
+        )
+        self.report(request, message, count)
+        name = "index"
+        if self.has_view_permission(request):
+            name = "wsorigin_trustedorigin_changelist"
+        return redirect(reverse(f"admin:{name}", current_app=self.admin_site.name))
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """Write all rows as text, JSON or CSV."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        suffix = request.GET.get("format", "txt")
+        if suffix not in lists.FORMATS:
+            known = ", ".join(lists.FORMATS)
+            return HttpResponseNotFound(
+                _("There is no such format. Known are: %(known)s.") % {"known": known},
+                content_type="text/plain; charset=utf-8",
+            )
+        content_type, write = lists.FORMATS[suffix]
+        rows = self.get_queryset(request).select_related("created_by")
+        response = HttpResponse(
+            write(rows), content_type=f"{content_type}; charset=utf-8"
+        )
+        name = f'attachment; filename="trusted-origins.{suffix}"'
+        response["Content-Disposition"] = name
+        return response
+
+    def policy_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the policy in force, and answer a question about it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = policy_page(request)
+        context["may_trust"] = self.has_add_permission(request)
+        return self.page(request, "policy.html", _("WebSocket policy"), context)
+
+    def page(
+        self, request: HttpRequest, template: str, title: str, context: dict[str, Any]
+    ) -> TemplateResponse:
+        """Render a page of our own in the admin's frame."""
+        request.current_app = self.admin_site.name
+        return TemplateResponse(
+            request,
+            f"admin/wsorigin/trustedorigin/{template}",
+            {
+                **self.admin_site.each_context(request),
+                **context,
+                "title": title,
+                "opts": self.opts,
+                "media": self.media,
+                "has_view_permission": self.has_view_permission(request),
+            },
+        )
+
+
+PREVIEW_TEMPLATE: Final = "admin/wsorigin/includes/preview.html"
+
+
+def state_of(row: TrustedOrigin) -> tuple[str, str]:
+    """Return the state of a row: a stable name, and words for people."""
+    try:
+        OriginPattern.parse(row.pattern)
+    except InvalidOrigin as exc:
+        return "unreadable", _("unreadable: %(problem)s") % {
+            "problem": readable(exc.problem)
+        }
+    if not row.is_active:
+        return "inactive", _("inactive")
+    if row.is_expired:
+        return "expired", _("expired")
+    left = row.expires_at and row.expires_at - timezone.now()
+    if left and left <= SOON:
+        days = left.days
+        if not days:
+            return "soon", _("expires within a day")
+        text = ngettext("expires in %(days)d day", "expires in %(days)d days", days)
+        return "soon", text % {"days": days}
+    return "active", _("active")
+
+
+def may_write(
+    model_admin: TrustedOriginModelAdmin,
+    request: HttpRequest,
+    row: TrustedOrigin | None,
+) -> bool:
+    """Whether a user may save the form that is shown."""
+    if row is None:
+        return model_admin.has_add_permission(request)
+    return model_admin.has_change_permission(request, row)
+
+
+def reads_database() -> bool:
+    """Whether the rows count at all."""
+    return "database" in conf.WSORIGIN_INHERIT
+
+
+def in_force_within() -> str:
+    """Say how soon a change counts."""
+    if not reads_database():
+        return ""
+    return _("Changes count in every process within %(seconds)g seconds.") % {
+        "seconds": conf.WSORIGIN_REFRESH_INTERVAL
+    }
