@@ -231,8 +231,8 @@ def test_an_overdue_look_is_waited_for_a_second_in_all(
     assert max(waits[1:]) < 0.5
 
 
-def test_get_on_an_event_loop_never_waits(current: CurrentPolicy) -> None:
-    """Where waiting would hold up everybody, the answer comes from memory."""
+def test_get_on_an_event_loop_hardly_waits(current: CurrentPolicy) -> None:
+    """Where waiting holds up everybody, the answer comes from memory in a blink."""
     TrustedOrigin.objects.create(pattern=APP)
     assert allowed(current.get())
 

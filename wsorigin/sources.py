@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # How long a handshake waits for a look at the database that is overdue, in seconds.
 _PATIENCE: Final = 1.0
+# And how long code that cannot await holds up an event loop for it.
+_LOOP_PATIENCE: Final = 0.02
 # Without triggers nothing tells what raw SQL has changed, so all is read now and then.
 _FULL_READ_INTERVAL: Final = 60.0
 
@@ -343,13 +345,17 @@ class CurrentPolicy:
         """
         Return the policy in force; wait a moment where the last look is too old.
 
-        On an event loop it never waits: the look goes on, and the answer is from memory.
+        On an event loop the moment is 20 ms, enough to see that nothing changed: then
+        the look goes on, and the answer is from memory.
         """
         if time.monotonic() >= self._due_at:
             look = self._start_look()
-            if look and self._is_overdue() and not _on_event_loop():
+            if look and self._is_overdue():
+                patience = self._patience()
+                if _on_event_loop():
+                    patience = min(patience, _LOOP_PATIENCE)
                 with suppress(TimeoutError):
-                    look.result(self._patience())
+                    look.result(patience)
         return self._policy or self.compile()
 
     async def aget(self) -> Policy:
