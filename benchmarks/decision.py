@@ -23,7 +23,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
-from wsorigin import sources
+from wsorigin import refresh
 from wsorigin.denial import DENIAL_EXTENSION, Message, Receive, Send
 from wsorigin.guard import Application, OriginGuard
 from wsorigin.handshake import Handshake, Scope
@@ -302,7 +302,7 @@ def guards(case: Case, size: int) -> Iterator[Contender]:
         return Contender(name, size, call, scopes, awaited=True, around=around)
 
     current = site_policy(entries)
-    site = partial(mock.patch.object, sources, "current", current)
+    site = partial(mock.patch.object, refresh, "current", current)
     yield wrapper(WSORIGIN, OriginGuard(empty), connecting, site)
     yield wrapper(WRAPPER, PassThrough(empty), connecting)
     if not case.allowed:
@@ -369,9 +369,9 @@ def entries_of(entry: str, size: int) -> Entries:
 
 
 @cache
-def site_policy(entries: Entries) -> sources.CurrentPolicy:
+def site_policy(entries: Entries) -> refresh.CurrentPolicy:
     """Return the policy of a site with this list in its settings, compiled."""
-    current = sources.CurrentPolicy()
+    current = refresh.CurrentPolicy()
     with override_settings(WSORIGIN_ALLOWED_ORIGINS=entries):
         current.get()
     return current

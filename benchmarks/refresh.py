@@ -113,7 +113,7 @@ def count_up(seconds: float) -> None:
 
 def look_now() -> Future[None]:
     """Start a look at the database."""
-    from wsorigin.sources import current
+    from wsorigin.refresh import current
 
     look = current.expire()
     if look is None:
@@ -125,7 +125,7 @@ def look_times(rounds: int) -> Iterator[tuple[str, list[float]]]:
     """Yield the seconds of looks that find nothing new, and of the least possible."""
     from django.db import connection
 
-    from wsorigin.sources import database_version
+    from wsorigin.refresh import database_version
 
     table = "wsorigin_trustedoriginversion"
     samples: dict[str, list[float]] = {BARE: [], LOOK: [], WHOLE_LOOK: []}
@@ -182,7 +182,7 @@ def main() -> None:
     """Fill the table, measure, print rows as JSON."""
     options = begin()
     from wsorigin.models import TrustedOrigin
-    from wsorigin.sources import read_database
+    from wsorigin.refresh import read_database
 
     TrustedOrigin.objects.bulk_create(
         (

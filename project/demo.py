@@ -29,7 +29,12 @@ UNGUARDED_PATH = "/ws/unguarded/"
 def main() -> None:
     """Prepare everything, print the addresses and the login, serve until Ctrl-C."""
     # Both ports before anything else: where one is taken, nothing has begun.
-    site, attacker = listen("DEMO_PORT", 8000), listen("ATTACK_PORT", 8001)
+    with listen("DEMO_PORT", 8000) as site, listen("ATTACK_PORT", 8001) as attacker:
+        run(site, attacker)
+
+
+def run(site: socket.socket, attacker: socket.socket) -> None:
+    """Run the demonstration on two sockets that listen."""
     site_port, attack_port = site.getsockname()[1], attacker.getsockname()[1]
     # Set, not only by default: one that is in the shell belongs to another project.
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
@@ -58,8 +63,10 @@ def listen(variable: str, default: int) -> socket.socket:
     """Listen on the port that an environment variable names, on loopback only."""
     port = os.environ.get(variable) or str(default)
     try:
+        if not 0 <= int(port) <= 65535:
+            raise ValueError(port)
         return socket.create_server(("127.0.0.1", int(port)))
-    except (OSError, OverflowError, ValueError) as error:
+    except (OSError, ValueError) as error:
         why = (
             os.strerror(error.errno or 0)
             if isinstance(error, OSError)

@@ -22,7 +22,7 @@ from wsorigin.admin.chart import draw, nice_ceiling
 from wsorigin.admin.preview import preview
 from wsorigin.models import DeniedHandshake, TrustedOrigin
 from wsorigin.policy import Policy, Reason
-from wsorigin.sources import current
+from wsorigin.refresh import current
 from wsorigin.testing import override_policy
 
 pytestmark = pytest.mark.django_db

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from wsorigin import cors
 from wsorigin.models import TrustedOrigin
-from wsorigin.sources import aget_policy, current
+from wsorigin.refresh import aget_policy, current
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

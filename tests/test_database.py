@@ -27,12 +27,12 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from wsorigin import sources
+from wsorigin import refresh
 from wsorigin.handshake import Handshake
 from wsorigin.models import TrustedOrigin, TrustedOriginVersion
 from wsorigin.policy import Policy, Reason
+from wsorigin.refresh import CurrentPolicy, read_database
 from wsorigin.signals import policy_changed
-from wsorigin.sources import CurrentPolicy, read_database
 
 from .servers.processes import ROOT
 
@@ -50,8 +50,8 @@ def inherits() -> Iterator[None]:
         WSORIGIN_INHERIT=["database"], WSORIGIN_REFRESH_INTERVAL=FOREVER
     ):
         yield
-    finish(sources.current)
-    sources.current.forget()
+    finish(refresh.current)
+    refresh.current.forget()
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_reads_all_where_nothing_tells(
     if how == "no trigger":
         TrustedOriginVersion.objects.all().delete()
     else:
-        monkeypatch.setattr(sources, "_FULL_READ_INTERVAL", 0)
+        monkeypatch.setattr(refresh, "_FULL_READ_INTERVAL", 0)
     assert allowed(current.get())
 
     assert current._is_stale()
@@ -257,7 +257,7 @@ def test_one_look_at_a_time(current: CurrentPolicy) -> None:
         ]
         for thread in threads:
             thread.start()
-        looking = [t for t in threading.enumerate() if "wsorigin-sources" in t.name]
+        looking = [t for t in threading.enumerate() if "wsorigin-refresh" in t.name]
     for thread in threads:
         thread.join()
 
@@ -293,7 +293,7 @@ def test_settings_changed_while_a_look_is_under_way(current: CurrentPolicy) -> N
 
         handler = logging.Handler()
         handler.emit = report_only_then_compile  # type: ignore[method-assign]
-        sources.logger.addHandler(handler)
+        refresh.logger.addHandler(handler)
         try:
             with override_settings(WSORIGIN_ALLOWED_ORIGINS=[OTHER, "broken"]):
                 current.forget()
@@ -302,7 +302,7 @@ def test_settings_changed_while_a_look_is_under_way(current: CurrentPolicy) -> N
                 assert started.wait(10)
             current.forget()
         finally:
-            sources.logger.removeHandler(handler)
+            refresh.logger.removeHandler(handler)
             go_on.set()
         late.join()
     current.forget()
@@ -314,16 +314,16 @@ def test_settings_changed_while_a_look_is_under_way(current: CurrentPolicy) -> N
 def test_settings_count_at_once(current: CurrentPolicy) -> None:
     """override_settings works for the process's own policy, the database's part too."""
     TrustedOrigin.objects.create(pattern=APP)
-    assert allowed(sources.get_policy())
+    assert allowed(refresh.get_policy())
     with override_settings(WSORIGIN_INHERIT=[]):
-        assert not allowed(sources.get_policy())
-        assert sources.current.database is None
+        assert not allowed(refresh.get_policy())
+        assert refresh.current.database is None
     with override_settings(WSORIGIN_ALLOWED_ORIGINS=[OTHER]):
-        assert allowed(sources.get_policy(), OTHER)
+        assert allowed(refresh.get_policy(), OTHER)
 
-    assert not allowed(sources.get_policy(), OTHER)
-    assert allowed(sources.get_policy())
-    assert allowed(async_to_sync(sources.aget_policy)())
+    assert not allowed(refresh.get_policy(), OTHER)
+    assert allowed(refresh.get_policy())
+    assert allowed(async_to_sync(refresh.aget_policy)())
 
 
 def test_an_outage_changes_nothing_and_is_logged_once(
@@ -332,7 +332,7 @@ def test_an_outage_changes_nothing_and_is_logged_once(
     """What was last read stays in force; the first success afterwards is logged."""
     TrustedOrigin.objects.create(pattern=APP)
     assert allowed(current.get())
-    caplog.set_level(logging.INFO, "wsorigin.sources")
+    caplog.set_level(logging.INFO, "wsorigin.refresh")
     table = TrustedOriginVersion._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {table} RENAME TO hidden")
@@ -376,7 +376,7 @@ def test_changes_are_announced_from_the_thread_too(current: CurrentPolicy) -> No
     before = current.get().fingerprint
     with listening(receiver), listening(async_receiver):
         TrustedOrigin.objects.bulk_create([TrustedOrigin(pattern=APP)])
-        finish(sources.current)
+        finish(refresh.current)
         changes.clear()
         current.expire()
         after = current.get().fingerprint
@@ -434,7 +434,7 @@ def test_an_old_policy_does_not_stay_in_memory(current: CurrentPolicy) -> None:
 
 def test_many_rows_are_read_in_steps(current: CurrentPolicy) -> None:
     """More rows than one step takes: none is lost, over either protocol."""
-    count = 3 * sources._ROWS_AT_A_TIME + 7
+    count = 3 * refresh._ROWS_AT_A_TIME + 7
     TrustedOrigin.objects.bulk_create(
         TrustedOrigin(pattern=f"https://{i}.example", allow_cors=i % 2 == 0)
         for i in range(count)
@@ -463,7 +463,7 @@ settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
 )
 django.setup()
-from wsorigin.sources import get_policy
+from wsorigin.refresh import (get_policy)
 atexit.register(lambda: print(get_policy().fingerprint))
 """
 

@@ -25,8 +25,8 @@ from wsorigin.guard import Admission, OriginGuard
 from wsorigin.handshake import CREDENTIAL_PREFIX, MARKER, Handshake, Scope
 from wsorigin.origins import OriginPattern
 from wsorigin.policy import SITE, Decision, Policy, Reason, Rule
+from wsorigin.refresh import get_policy
 from wsorigin.signals import handshake_checked
-from wsorigin.sources import get_policy
 from wsorigin.testing import Answer, OriginCommunicator, override_policy
 
 ClientOf = Callable[..., OriginCommunicator]

@@ -22,8 +22,8 @@ from wsorigin.models import (
     validate_pattern,
 )
 from wsorigin.policy import Reason
+from wsorigin.refresh import database_version
 from wsorigin.signals import trusted_origins_changed
-from wsorigin.sources import database_version
 
 from .processes.servers import environment, manage
 from .services import PostgreSQL

@@ -18,9 +18,10 @@ from tests.model import decide as decide_slowly
 from wsorigin.handshake import Handshake
 from wsorigin.origins import ALL_ORIGINS, OriginPattern
 from wsorigin.policy import Decision, MissingOrigin, Policy, Reason, Rule
+from wsorigin.refresh import get_policy
 from wsorigin.signals import policy_changed
 from wsorigin.site import Site
-from wsorigin.sources import collect, get_policy
+from wsorigin.sources import collect
 
 UUID = "3c078156-979c-498b-8990-85f7987dd929"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from wsorigin.conf import SOURCE_NAMES
 from wsorigin.models import TrustedOrigin
 from wsorigin.reconciliation import Reconciliation, Row, reconcile
-from wsorigin.sources import current
+from wsorigin.refresh import current
 
 BASE: dict[str, Any] = {
     "ALLOWED_HOSTS": ["app.example.com"],

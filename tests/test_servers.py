@@ -26,7 +26,7 @@ import wsorigin
 from wsorigin.consumers import OriginGuardMixin
 from wsorigin.handshake import CREDENTIAL_PREFIX, Handshake
 from wsorigin.policy import Policy, Reason
-from wsorigin.sources import get_policy
+from wsorigin.refresh import get_policy
 
 from .servers import settings as served_settings
 from .servers.client import TIMEOUT, Closed

@@ -11,8 +11,9 @@ from django.test import override_settings
 
 from wsorigin.handshake import Handshake
 from wsorigin.policy import Decision, Policy, Reason
+from wsorigin.refresh import get_policy
 from wsorigin.signals import policy_changed
-from wsorigin.sources import collect, current_site, get_policy
+from wsorigin.sources import collect, current_site
 
 
 def rules(**settings: Any) -> list[tuple[str, str, bool]]:

@@ -14,7 +14,7 @@ from wsorigin.denial import Receive, Send
 from wsorigin.guard import OriginGuard
 from wsorigin.handshake import Handshake, Scope
 from wsorigin.policy import Reason
-from wsorigin.sources import get_policy
+from wsorigin.refresh import get_policy
 from wsorigin.testing import Answer, OriginCommunicator, override_policy
 
 ClientOf = Callable[..., OriginCommunicator]

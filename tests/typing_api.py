@@ -31,9 +31,9 @@ from wsorigin.policy import (
     Reason,
     Rule,
 )
+from wsorigin.refresh import get_policy
 from wsorigin.signals import handshake_checked, policy_changed
 from wsorigin.site import Site
-from wsorigin.sources import get_policy
 from wsorigin.testing import Answer, OriginCommunicator, override_policy
 
 

@@ -14,7 +14,7 @@ class WsoriginConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, models, signals, sources
+        from . import checks, models, refresh, signals
 
         checks.register_all()
         post_migrate.connect(
@@ -28,7 +28,7 @@ class WsoriginConfig(AppConfig):
                 dispatch_uid="wsorigin.changed",
             )
         signals.trusted_origins_changed.connect(
-            sources.current.expire, dispatch_uid="wsorigin.expire"
+            refresh.current.expire, dispatch_uid="wsorigin.expire"
         )
         if apps.is_installed("corsheaders"):
             from . import cors
@@ -36,4 +36,4 @@ class WsoriginConfig(AppConfig):
             cors.connect()
         # Here, because compiling loads the tables for international names and public
         # suffixes, which belong to no handshake. The database is not asked yet.
-        sources.current.compile()
+        refresh.current.compile()

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from .handshake import Handshake
-from .sources import current
+from .refresh import current
 
 
 def allows_cors(sender: Any = None, *, request: HttpRequest, **_: Any) -> bool:

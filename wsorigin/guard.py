@@ -35,8 +35,8 @@ from .handshake import (
 )
 from .origins import InvalidOrigin, OriginPattern
 from .policy import SITE, Decision, Explanation, Policy, Reason, Rule
+from .refresh import aget_policy, policy_in_memory
 from .signals import handshake_checked
-from .sources import aget_policy, policy_in_memory
 
 logger = logging.getLogger(__name__)
 

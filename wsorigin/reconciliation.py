@@ -18,7 +18,8 @@ from .conf import conf
 from .handshake import Handshake
 from .origins import ALL_ORIGINS, InvalidOrigin, Origin, OriginPattern, PatternKind
 from .policy import Decision, Explanation, Policy, Rule
-from .sources import Rules, collect, current, current_site, django_list, from_settings
+from .refresh import current
+from .sources import Rules, collect, current_site, django_list, from_settings
 
 # A host that is nobody's, for handshakes that are not same-origin (RFC 2606).
 _ELSEWHERE: Final = b"elsewhere.invalid"

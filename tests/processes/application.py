@@ -19,7 +19,7 @@ pages = get_asgi_application()  # before anything that may need the app registry
 
 from tests.servers.consumers import GuardedAsyncEcho, Witness  # noqa: E402
 from wsorigin.models import TrustedOrigin  # noqa: E402
-from wsorigin.sources import current  # noqa: E402
+from wsorigin.refresh import current  # noqa: E402
 
 
 def execute(sql: str) -> Callable[[str], object]:

@@ -22,8 +22,8 @@ from wsorigin.models import readable
 from wsorigin.origins import MAX_LENGTH
 from wsorigin.policy import Policy, Reason, Rule
 from wsorigin.reconciliation import is_row, reconcile
+from wsorigin.refresh import current, get_policy
 from wsorigin.routes import websocket_routes
-from wsorigin.sources import current, get_policy
 
 RULES_PER_PAGE: Final = 100
 # Comparing asks four policies about each origin: beyond this the rows stay out of it.

@@ -22,7 +22,7 @@ from wsorigin.models import DeniedHandshake, TrustedOrigin
 from wsorigin.origins import InvalidOrigin, OriginPattern
 from wsorigin.policy import Explanation
 from wsorigin.reconciliation import reconcile
-from wsorigin.sources import get_policy
+from wsorigin.refresh import get_policy
 
 EXPLAIN_HELP = """
 Say whether a page of ORIGIN may open a WebSocket here, and why.

@@ -1,0 +1,355 @@
+"""
+The policy in force, in memory, and how it keeps up with the database.
+
+One thread looks whether the trusted origins changed, and reads them if so. What the
+settings say is the sources' business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from math import inf
+from typing import Any, Final, NamedTuple
+
+from django.core.signals import setting_changed
+from django.db import close_old_connections
+
+from .conf import conf
+from .models import TrustedOrigin, TrustedOriginVersion
+from .policy import Policy, Rule
+from .signals import policy_changed
+from .sources import Rules, collect, current_site
+
+logger = logging.getLogger(__name__)
+
+# How long a handshake waits for a look at the database that is overdue, in seconds.
+_PATIENCE: Final = 1.0
+# And how long code that cannot await holds up an event loop for it.
+_LOOP_PATIENCE: Final = 0.02
+# Without triggers nothing tells what raw SQL has changed, so all is read now and then.
+_FULL_READ_INTERVAL: Final = 60.0
+
+# A thread that computes lets others wait for the interpreter's lock, 5 ms at a time:
+# after so many rows it steps aside by itself, for so many seconds.
+_ROWS_AT_A_TIME: Final = 100
+_PAUSE: Final = 0.0001
+
+
+class Database(NamedTuple):
+    """
+    What was last read of the trusted origins.
+
+    ``policy`` has all of them, ``cors`` those whose pages may also read over HTTP.
+    ``version`` is the number that the triggers raise, None where there are none;
+    ``until`` the moment when the next row expires (seconds since the epoch).
+    """
+
+    policy: Policy
+    cors: Policy
+    version: int | None
+    until: float
+    read_at: float
+
+
+def database_version() -> int | None:
+    """Ask for the number that each change raises: one row, whatever the table's size."""
+    return TrustedOriginVersion.objects.values_list("number", flat=True).first()
+
+
+def read_database() -> Database:
+    """Read and compile all trusted origins; runs in a thread, never on an event loop."""
+    # The number first: what changes while the rows are read is seen at the next look.
+    version = database_version()
+    found, with_cors, until = Rules(), Rules(), inf
+    rows = TrustedOrigin.objects.in_force().order_by("pk").values_list(*_COLUMNS)
+    # All at once, since SQLite keeps writers waiting for as long as somebody reads.
+    waiting = deque(rows.iterator())
+    cors: deque[tuple[str, str]] = deque()
+
+    # Then one by one, and nothing kept but the policies' plain values: 100,000 rules in
+    # a list would have the garbage collector hold up the event loop, again and again.
+    def read() -> Iterator[Rule]:
+        nonlocal until
+        while waiting:
+            if len(waiting) % _ROWS_AT_A_TIME == 0:
+                time.sleep(_PAUSE)
+            pk, pattern, audience, credentials, over_http, expires_at = (
+                waiting.popleft()
+            )
+            source = f"TrustedOrigin {pk}"
+            found.read(source, pattern, credentials=credentials, audience=audience)
+            yield from found.take()
+            if over_http:
+                cors.append((source, pattern))
+            if expires_at:
+                until = min(until, expires_at.timestamp())
+
+    def read_cors() -> Iterator[Rule]:
+        while cors:
+            with_cors.read(*cors.popleft())
+            yield from with_cors.take()
+
+    policies = Policy(read()), Policy(read_cors())
+    for problem in found.problems:
+        logger.error("%s trusts nobody: %s", problem.source, problem.error)
+    return Database(*policies, version, until, time.monotonic())
+
+
+_COLUMNS: Final = (
+    "pk",
+    "pattern",
+    "audience",
+    "allow_credentials",
+    "allow_cors",
+    "expires_at",
+)
+
+
+class CurrentPolicy:
+    """
+    The site's policy in memory, and how it keeps up with the database.
+
+    Settings count at once. The database is looked at by one thread, when somebody asks
+    and the last look is older than half of ``WSORIGIN_REFRESH_INTERVAL``; nobody waits
+    for it until the look is older than the whole. Where the database does not answer,
+    what was last read of it stays in force, and the outage is logged once.
+    """
+
+    def __init__(self) -> None:
+        self._policy: Policy | None = None
+        self._fingerprint = ""
+        self._generation = 0
+        self._database: Database | None = None
+        self._looked_at = self._due_at = -inf
+        self._expiries = self._seen_expiries = 0
+        self._look: Future[None] | None = None
+        self._look_started_at = -inf
+        self._is_away = False
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def get(self) -> Policy:
+        """
+        Return the policy in force; wait a moment where the last look is too old.
+
+        On an event loop the moment is 20 ms, enough to see that nothing changed: then
+        the look goes on, and the answer is from memory.
+        """
+        if time.monotonic() >= self._due_at:
+            look = self._start_look()
+            if look and self._is_overdue():
+                patience = self._patience()
+                if _on_event_loop():
+                    patience = min(patience, _LOOP_PATIENCE)
+                with suppress(TimeoutError):
+                    look.result(patience)
+        return self._policy or self.compile()
+
+    async def aget(self) -> Policy:
+        """Return the policy in force; wait a moment where the last look is too old."""
+        if time.monotonic() >= self._due_at:
+            look = self._start_look()
+            if look and self._is_overdue():
+                with suppress(TimeoutError):
+                    waiting = asyncio.shield(asyncio.wrap_future(look))
+                    await asyncio.wait_for(waiting, self._patience())
+        return self._policy or self.compile()
+
+    def in_memory(self) -> Policy | None:
+        """Return the policy in force, None where that takes a look or compiling."""
+        return self._policy if time.monotonic() < self._due_at else None
+
+    @property
+    def database(self) -> Database | None:
+        """What was last read of the database, None before the first success."""
+        return self._database if "database" in conf.WSORIGIN_INHERIT else None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database did not answer the last look."""
+        return self._is_away
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last look at the database."""
+        return time.monotonic() - self._looked_at
+
+    def forget(self, **_: Any) -> None:
+        """Compile anew at the next question: a setting has changed."""
+        with self._lock:
+            self._generation += 1
+            self._policy = None
+        self._due_at = self._looked_at + conf.WSORIGIN_REFRESH_INTERVAL / 2
+
+    def expire(self, **_: Any) -> Future[None] | None:
+        """Look at the database now, before the next answer: this process changed it."""
+        with self._lock:
+            self._expiries += 1
+            self._looked_at = self._due_at = -inf
+        return self._start_look()
+
+    def compile(self) -> Policy:
+        """Make the policy of the settings as they are and of what was last read."""
+        policy, change = self._compile()
+        if change:
+            _announce(**change)
+        return policy
+
+    def _compile(self) -> tuple[Policy, dict[str, str]]:
+        """Compile; return the policy, and the fingerprints if it is another one."""
+        generation, previous, database = self._generation, self._policy, self._database
+        found = collect()
+        for problem in found.problems:
+            logger.error("%s trusts nobody: %s", problem.source, problem.error)
+        known = database if "database" in conf.WSORIGIN_INHERIT else None
+        policy = Policy(
+            found.rules,
+            site=current_site(),
+            same_origin="same-origin" in conf.WSORIGIN_INHERIT,
+            missing=conf.WSORIGIN_MISSING_ORIGIN,
+            base=known.policy if known else None,
+        )
+        if previous and policy.fingerprint == previous.fingerprint:
+            policy = previous  # the same content: keep what endpoints compiled with it
+        with self._lock:
+            if generation != self._generation or database is not self._database:
+                return policy, {}  # overtaken by a change: somebody compiles that
+            self._policy = policy
+            old, self._fingerprint = self._fingerprint, policy.fingerprint
+        if previous and previous is not policy:
+            previous.endpoints.clear()  # they refer to it: nobody else would free it
+        if old == policy.fingerprint:
+            return policy, {}
+        logger.info("policy changed old=%s new=%s", old or "-", policy.fingerprint)
+        return policy, {"old": old, "new": policy.fingerprint}
+
+    def _is_overdue(self) -> bool:
+        return self.age >= conf.WSORIGIN_REFRESH_INTERVAL
+
+    def _patience(self) -> float:
+        """Return for how long to wait for the look under way: a second in all."""
+        return max(0.0, self._look_started_at + _PATIENCE - time.monotonic())
+
+    def _start_look(self) -> Future[None] | None:
+        """Start a look at the database; return it, or the one under way."""
+        if "database" not in conf.WSORIGIN_INHERIT:
+            self._due_at = inf
+            return None
+        with self._lock:
+            # A look that runs may have begun before this process's change.
+            look = self._look
+            is_late = look and look.running() and self._seen_expiries < self._expiries
+            if look is None or look.done() or is_late:
+                self._executor = self._executor or ThreadPoolExecutor(
+                    1, thread_name_prefix="wsorigin-refresh"
+                )
+                self._look_started_at = time.monotonic()
+                try:
+                    self._look = self._executor.submit(self._refresh)
+                except RuntimeError:  # the interpreter is shutting down
+                    return None
+            return self._look
+
+    def _refresh(self) -> None:
+        """Look whether the table changed, and read it if so; in the executor's thread."""
+        started, change = time.monotonic(), dict[str, str]()
+        expiries = self._seen_expiries = self._expiries
+        try:
+            close_old_connections()
+            if self._is_stale():
+                old = [self._database] if self._database else []
+                self._database = read_database()
+                _policy, change = self._compile()
+                del _policy
+                _let_go(old)
+            if self._is_away:
+                logger.info("trusted origins can be read again")
+            self._is_away = False
+        except Exception:
+            if not self._is_away:
+                logger.exception("trusted origins cannot be read; what was read counts")
+            self._is_away = True
+        finally:
+            with self._lock:
+                # Also after a failure, or each handshake of an outage would wait.
+                if expiries == self._expiries:
+                    self._looked_at = started
+                    self._due_at = started + conf.WSORIGIN_REFRESH_INTERVAL / 2
+            close_old_connections()
+        if change:
+            # Last, so that a receiver who asks for the policy does not wait for this.
+            _announce(**change)
+
+    def _is_stale(self) -> bool:
+        known = self._database
+        return (
+            known is None
+            or known.version is None
+            or known.version != database_version()
+            or known.until <= time.time()
+            or time.monotonic() - known.read_at > _FULL_READ_INTERVAL
+        )
+
+
+def _let_go(databases: list[Database]) -> None:
+    """Free what was read piece by piece: all at once would hold up the event loop."""
+    pieces: deque[object] = deque()
+    while databases:
+        known = databases.pop()
+        # In a loop of Python's, which lets other threads in: extend() would not.
+        for policy in (known.policy, known.cors):
+            for piece in policy.pieces():
+                pieces.append(piece)
+        del known, policy
+    while pieces:
+        pieces.popleft()
+
+
+def _announce(**fingerprints: str) -> None:
+    """Send `policy_changed`, from a task where there is an event loop."""
+    if not policy_changed.receivers:
+        return
+    if not _on_event_loop():
+        policy_changed.send_robust(Policy, **fingerprints)
+        return
+    task = asyncio.create_task(policy_changed.asend_robust(Policy, **fingerprints))
+    _announcements.add(task)
+    task.add_done_callback(_announcements.discard)
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+_announcements: Final[set[asyncio.Task[Any]]] = set()
+
+current: Final = CurrentPolicy()
+
+
+def get_policy() -> Policy:
+    """Return the site's policy in force, from memory."""
+    return current.get()
+
+
+def policy_in_memory() -> Policy | None:
+    """Return the site's policy where nobody has to wait for it, else None."""
+    return current.in_memory()
+
+
+async def aget_policy() -> Policy:
+    """Return the site's policy in force; at most a moment behind the database."""
+    return await current.aget()
+
+
+setting_changed.connect(current.forget, dispatch_uid="wsorigin.refresh")
