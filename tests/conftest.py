@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from wsorigin import denial, guard
 from wsorigin.handshake import Handshake
-from wsorigin.origins import OriginPattern
+from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Policy, Rule
 
 pytest_plugins = ["wsorigin.pytest_plugin", "tests.services"]

@@ -25,7 +25,7 @@ from wsorigin.denial import (
     shown,
 )
 from wsorigin.handshake import Handshake
-from wsorigin.origins import OriginPattern
+from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Decision, Policy, Reason, Rule
 from wsorigin.site import Site
 

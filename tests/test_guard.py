@@ -23,7 +23,7 @@ from wsorigin.consumers import GuardedWebsocketConsumer
 from wsorigin.denial import Message, Receive, Send
 from wsorigin.guard import Admission, OriginGuard
 from wsorigin.handshake import CREDENTIAL_PREFIX, MARKER, Handshake, Scope
-from wsorigin.origins import OriginPattern
+from wsorigin.patterns import OriginPattern
 from wsorigin.policy import SITE, Decision, Policy, Reason, Rule
 from wsorigin.refresh import get_policy
 from wsorigin.signals import handshake_checked

@@ -13,14 +13,12 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from wsorigin.origins import (
+from wsorigin.origins import InvalidOrigin, Origin, is_loopback
+from wsorigin.patterns import (
     ALL_ORIGINS,
-    InvalidOrigin,
-    Origin,
     OriginPattern,
     PatternKind,
     is_extension_id,
-    is_loopback,
     normalisations,
 )
 

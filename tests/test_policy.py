@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.model import Entry, Request
 from tests.model import decide as decide_slowly
 from wsorigin.handshake import Handshake
-from wsorigin.origins import ALL_ORIGINS, OriginPattern
+from wsorigin.patterns import ALL_ORIGINS, OriginPattern
 from wsorigin.policy import Decision, MissingOrigin, Policy, Reason, Rule
 from wsorigin.refresh import get_policy
 from wsorigin.signals import policy_changed

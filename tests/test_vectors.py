@@ -14,7 +14,8 @@ import pytest
 from wsorigin.denial import Receive, Send
 from wsorigin.guard import OriginGuard
 from wsorigin.handshake import Handshake, Scope
-from wsorigin.origins import ALL_ORIGINS, InvalidOrigin, Origin, OriginPattern
+from wsorigin.origins import InvalidOrigin, Origin
+from wsorigin.patterns import ALL_ORIGINS, OriginPattern
 from wsorigin.policy import MissingOrigin, Policy, Rule
 from wsorigin.site import Site
 from wsorigin.sources import Rules

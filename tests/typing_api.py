@@ -21,7 +21,8 @@ from wsorigin.consumers import (
 )
 from wsorigin.guard import Admission, OriginGuard
 from wsorigin.handshake import Handshake, Scope
-from wsorigin.origins import InvalidOrigin, Origin, OriginPattern
+from wsorigin.origins import InvalidOrigin, Origin
+from wsorigin.patterns import OriginPattern
 from wsorigin.policy import (
     SITE,
     Decision,

@@ -18,7 +18,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 
 from .conf import DEFAULTS, SOURCE_NAMES, conf, is_list, is_positive
-from .origins import InvalidOrigin, OriginPattern, PatternKind, normalisations
+from .origins import InvalidOrigin
+from .patterns import OriginPattern, PatternKind, normalisations
 from .policy import MissingOrigin
 from .reconciliation import reconcile, unmatchable_cors_entries
 from .regexes import leak, slow_input

@@ -33,7 +33,8 @@ from .handshake import (
     Scope,
     is_application_subprotocol,
 )
-from .origins import InvalidOrigin, OriginPattern
+from .origins import InvalidOrigin
+from .patterns import OriginPattern
 from .policy import SITE, Decision, Explanation, Policy, Reason, Rule
 from .refresh import aget_policy, policy_in_memory
 from .signals import handshake_checked

@@ -17,7 +17,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .origins import MAX_LENGTH, InvalidOrigin, OriginPattern
+from .origins import MAX_LENGTH, InvalidOrigin
+from .patterns import OriginPattern
 from .policy import Reason
 from .signals import trusted_origins_changed
 

@@ -15,14 +15,8 @@ from functools import cached_property, lru_cache
 from typing import Final, Literal, NamedTuple
 
 from .handshake import Handshake
-from .origins import (
-    MAX_LENGTH,
-    InvalidOrigin,
-    Origin,
-    OriginPattern,
-    PatternKind,
-    is_extension_id,
-)
+from .origins import MAX_LENGTH, InvalidOrigin, Origin
+from .patterns import OriginPattern, PatternKind, is_extension_id
 from .site import Relation, Site
 
 # In a consumer's allowed_origins: everything that the site's own settings allow.

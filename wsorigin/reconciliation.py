@@ -16,7 +16,8 @@ from django.conf import settings
 
 from .conf import conf
 from .handshake import Handshake
-from .origins import ALL_ORIGINS, InvalidOrigin, Origin, OriginPattern, PatternKind
+from .origins import InvalidOrigin, Origin
+from .patterns import ALL_ORIGINS, OriginPattern, PatternKind
 from .policy import Decision, Explanation, Policy, Rule
 from .refresh import current
 from .sources import Rules, collect, current_site, django_list, from_settings

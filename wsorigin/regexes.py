@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from .origins import MAX_LENGTH, InvalidOrigin, Origin, public_suffixes
+from .origins import MAX_LENGTH, InvalidOrigin, Origin
+from .patterns import public_suffixes
 
 Matcher = Callable[[str], object]
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 from django.conf import settings
 
 from .conf import as_entries, conf
-from .origins import ALL_ORIGINS, InvalidOrigin, OriginPattern, PatternKind
+from .origins import InvalidOrigin
+from .patterns import ALL_ORIGINS, OriginPattern, PatternKind
 from .policy import Reason, Rule
 from .site import Site
 

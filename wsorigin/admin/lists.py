@@ -29,7 +29,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from wsorigin.models import TrustedOrigin, printable, readable
-from wsorigin.origins import InvalidOrigin, OriginPattern, normalisations
+from wsorigin.origins import InvalidOrigin
+from wsorigin.patterns import OriginPattern, normalisations
 
 from .log import batched
 

@@ -15,13 +15,8 @@ from django.utils.translation import gettext_lazy
 
 from wsorigin.handshake import Handshake
 from wsorigin.models import printable, readable
-from wsorigin.origins import (
-    DEFAULT_PORTS,
-    InvalidOrigin,
-    OriginPattern,
-    PatternKind,
-    normalisations,
-)
+from wsorigin.origins import DEFAULT_PORTS, InvalidOrigin
+from wsorigin.patterns import OriginPattern, PatternKind, normalisations
 from wsorigin.policy import Policy, Rule
 
 _EXAMPLES: Final = 3

@@ -30,7 +30,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from wsorigin.conf import conf
 from wsorigin.models import TrustedOrigin, printable, readable
-from wsorigin.origins import InvalidOrigin, OriginPattern
+from wsorigin.origins import InvalidOrigin
+from wsorigin.patterns import OriginPattern
 from wsorigin.sources import collect
 
 from . import lists

@@ -19,7 +19,8 @@ from wsorigin.audit import prune
 from wsorigin.conf import conf
 from wsorigin.explanation import NoRoute, as_json, explain, rule_as_json
 from wsorigin.models import DeniedHandshake, TrustedOrigin
-from wsorigin.origins import InvalidOrigin, OriginPattern
+from wsorigin.origins import InvalidOrigin
+from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Explanation
 from wsorigin.reconciliation import reconcile
 from wsorigin.refresh import get_policy
