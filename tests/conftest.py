@@ -84,4 +84,5 @@ def denials(
 def fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test full buckets: what it logs does not depend on those before it."""
     monkeypatch.setattr(denial, "limit", denial.RateLimit(50, 2))
+    monkeypatch.setattr(denial, "withheld_limit", denial.RateLimit(50, 2))
     monkeypatch.setattr(guard, "failures", denial.RateLimit(20, 0.2))

@@ -1286,3 +1286,32 @@ async def test_explains_what_it_would_decide(
     assert explanation.decision == decision
     assert len(explanation.matches) == matches
     assert app.scopes == []
+
+
+@pytest.mark.parametrize(
+    ("cookie", "credentials", "lines"),
+    [
+        pytest.param(True, False, 1, id="withheld"),
+        pytest.param(False, False, 0, id="nothing to withhold"),
+        pytest.param(True, True, 0, id="the session counts"),
+    ],
+)
+async def test_says_that_a_session_was_withheld(
+    cookie: bool,
+    credentials: bool,
+    lines: int,
+    app: Recorder,
+    origin_client: ClientOf,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An operator sees why a trusted page is anonymous; the cookie is not in the line."""
+    caplog.set_level(logging.INFO, "wsorigin.denial")
+    settings = {"CORS_ALLOWED_ORIGINS": [APP], "CORS_ALLOW_CREDENTIALS": credentials}
+    with override_policy(inherit=["cors"], **settings):
+        headers = [(b"cookie", b"sessionid=s3cret")] if cookie else []
+        client = origin_client(OriginGuard(app), "/ws/", origin=APP, headers=headers)
+        assert await client.handshake()
+
+    assert caplog.text.count("withheld the session") == lines
+    assert caplog.text.count(f"{APP} (CORS_ALLOWED_ORIGINS[0])") == lines
+    assert "s3cret" not in caplog.text

@@ -142,6 +142,7 @@ class RateLimit:
 
 # A developer who reloads a page sees a line each time; a flood gets two a second.
 limit: Final = RateLimit(burst=50, per_second=2)
+withheld_limit: Final = RateLimit(burst=50, per_second=2)
 
 
 def log_denial(
@@ -173,6 +174,20 @@ def log_denial(
         limit.dropped = 0
     hint = remedy(decision.reason, explanation)
     logger.warning("%s", f"{text}\n    {hint}" if hint else text)
+
+
+def log_withheld(handshake: Handshake, decision: Decision) -> None:
+    """Write one line for a socket that opens without the session that came along."""
+    if logger.isEnabledFor(logging.INFO) and withheld_limit.allows():
+        rule = decision.rule or decision.reason.sentence
+        logger.info(
+            "withheld the session origin=%s endpoint=%s rule=%r\n    %s",
+            shown(handshake.origin),
+            shown(handshake.path),
+            str(rule),
+            "It opens anonymously. CORS_ALLOW_CREDENTIALS decides for origins that CORS "
+            "lists, 'allow credentials' for rows; null, '*' and no origin never get it.",
+        )
 
 
 def shown(text: str | None) -> str:

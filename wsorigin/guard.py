@@ -23,7 +23,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .audit import audit
 from .conf import conf, is_list
-from .denial import Message, RateLimit, Receive, Send, log_denial, send_denial
+from .denial import (
+    Message,
+    RateLimit,
+    Receive,
+    Send,
+    log_denial,
+    log_withheld,
+    send_denial,
+)
 from .handshake import (
     CREDENTIAL_PREFIX,
     MARKER,
@@ -363,13 +371,15 @@ def admitted_scope(scope: Scope, admission: Admission) -> Scope:
     scope = dict(scope)
     scope["wsorigin"] = admission
     withheld = admission.enforced and not admission.decision.credentials
+    headers = scope.get("headers") or ()
     if withheld:
+        if b"cookie" in map(itemgetter(0), headers):
+            log_withheld(admission.handshake, admission.decision)
         withhold_session(scope)
     if scope.get("subprotocols"):
         scope["subprotocols"] = list(
             filter(is_application_subprotocol, scope["subprotocols"])
         )
-    headers = scope.get("headers") or ()
     # By the header itself too: where one name in it is broken, granian reads none, and
     # hypercorn only one of two headers.
     if withheld or SUBPROTOCOL_HEADER in map(itemgetter(0), headers):
