@@ -105,6 +105,14 @@ CASES = [
         id="string instead of bool",
     ),
     pytest.param(
+        "E002",
+        {"WSORIGIN_REFRESH_INTERVAL": 0},
+        "WSORIGIN_REFRESH_INTERVAL is 0, not a number above zero, and reads as 5",
+        "WSORIGIN_REFRESH_INTERVAL = 5",
+        {"WSORIGIN_REFRESH_INTERVAL": 0.5},
+        id="no interval",
+    ),
+    pytest.param(
         "E003",
         {"WSORIGIN_ALLOWED_ORIGIN": []},
         "WSORIGIN_ALLOWED_ORIGIN isn't a setting of wsorigin",
@@ -161,6 +169,14 @@ CASES = [
         id="everything",
     ),
     pytest.param(
+        "E005",
+        {"WSORIGIN_ALLOWED_ORIGIN_REGEXES": [r"(?i)https://app.example\.com"]},
+        "matches 'https://appxexample.com' too",
+        "Escape each dot",
+        {"WSORIGIN_ALLOWED_ORIGIN_REGEXES": [r"(?i)https://app\.example\.com"]},
+        id="unescaped dot behind a flag",
+    ),
+    pytest.param(
         "E006",
         {"WSORIGIN_ALLOWED_ORIGIN_REGEXES": [r"https://([a-z]+)*\.example\.com"]},
         "takes far too long for 'https://aaaa",
@@ -183,6 +199,21 @@ CASES = [
             "WSORIGIN_INHERIT": ["same-origin", "cors", "csrf"],
         },
         id="inherited entry",
+    ),
+    pytest.param(
+        "W001",
+        {
+            "CORS_ALLOWED_ORIGINS": [
+                "https://*.a.example",
+                "null",
+                "file://",
+                "b.example",
+            ]
+        },
+        "CORS_ALLOWED_ORIGINS[0] is 'https://*.a.example': this list knows no such",
+        "WSORIGIN_ALLOWED_ORIGINS",
+        {"CORS_ALLOWED_ORIGINS": []},
+        id="wildcard in a list that knows none",
     ),
     pytest.param(
         "W002",
@@ -337,7 +368,8 @@ CASES = [
         {
             "CONTENT_SECURITY_POLICY": {
                 "DIRECTIVES": {"connect-src": ["wss://app.example.com"]}
-            }
+            },
+            "SECURE_CSP": {"img-src": ["'none'"]},
         },
         id="django-csp",
     ),

@@ -374,3 +374,12 @@ def test_prunes_old_denials() -> None:
     assert json.loads(run("prune", "--json")[1]) == {"deleted": 0}
     DeniedHandshake.objects.all().delete()
     assert run("denied")[1] == "No handshake was denied.\n"
+
+
+@override_policy(inherit=[])
+def test_says_what_is_wrong_with_a_header() -> None:
+    """A malformed origin is told apart from one that nobody trusts."""
+    output = run("explain", "https://a.example/x")[1]
+
+    assert "The header isn't an origin: it has a path." in output
+    assert "(the site itself)" not in run("list")[1]

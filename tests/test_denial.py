@@ -26,7 +26,7 @@ from wsorigin.denial import (
 )
 from wsorigin.handshake import Handshake
 from wsorigin.patterns import OriginPattern
-from wsorigin.policy import Decision, Policy, Reason, Rule
+from wsorigin.policy import Decision, Explanation, Policy, Reason, Rule
 from wsorigin.site import Site
 
 DENIED = Decision(False, Reason.UNLISTED)
@@ -368,3 +368,10 @@ def test_explains_nothing_that_nobody_reads(
     assert denials() == []
     assert explained == []
     assert denial.limit.allows()
+
+
+def test_what_is_allowed_needs_no_remedy() -> None:
+    """Only denials have something to be done about."""
+    nothing = Explanation(Decision(True, Reason.LISTED), None, (), None, "")
+
+    assert denial.remedy(Reason.LISTED, nothing) == ""

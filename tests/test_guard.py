@@ -1315,3 +1315,18 @@ async def test_says_that_a_session_was_withheld(
     assert caplog.text.count("withheld the session") == lines
     assert caplog.text.count(f"{APP} (CORS_ALLOWED_ORIGINS[0])") == lines
     assert "s3cret" not in caplog.text
+
+
+async def test_failing_hooks_do_not_fill_the_log(
+    origin_client: ClientOf, app: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stranger provokes each failure, so only so many are written."""
+
+    async def broken(scope: Scope) -> list[str]:
+        raise RuntimeError
+
+    guarded = OriginGuard(app, allowed_origins=broken)
+    for _ in range(30):
+        assert not await origin_client(guarded, "/ws/", origin=APP).handshake()
+
+    assert caplog.text.count("get_allowed_origins() of OriginGuard failed") == 20

@@ -825,6 +825,12 @@ def test_normalises_a_pattern_and_says_so(
             "http://[1::2::3]", "isn't one", "'[2001:db8::1]'", id="broken IPv6"
         ),
         pytest.param(
+            f"https://{'a' * 40}*{'b' * 23}.example.com",
+            "no label is long enough",
+            "at most 63",
+            id="a label that cannot be",
+        ),
+        pytest.param(
             "http://[::1", "isn't one", "'[2001:db8::1]'", id="IPv6 without end"
         ),
         pytest.param(

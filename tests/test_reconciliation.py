@@ -272,3 +272,23 @@ def test_a_row_is_an_operator_s_word() -> None:
         ["anonymous", "session"] * 4
     )
     assert [row.origin for row in without.rows] == ["https://app.example.com"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_beside_a_list_that_grants_more() -> None:
+    """What CORS grants in the settings, sockets are to grant, whatever a row says."""
+    TrustedOrigin.objects.create(pattern="https://a.example")
+    with override_settings(
+        **BASE,
+        WSORIGIN_INHERIT=["same-origin", "database"],
+        CORS_ALLOW_CREDENTIALS=True,
+        CORS_ALLOWED_ORIGINS=["https://a.example"],
+        CSRF_TRUSTED_ORIGINS=["https://a.example"],
+    ):
+        current.expire()
+        result = reconcile(database=True)
+
+    assert row(result, "https://a.example").disagreement == (
+        "CORS gives it the session over HTTP, but its sockets get none."
+    )
+    assert "'cors'," in str(result.proposal)

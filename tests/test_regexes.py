@@ -25,7 +25,7 @@ FINE = [
     r"https://[^a]pp\.example\.com",
     r"https://\Dpp\.example\.com",
     r"https://[\s\w]pp\.example\.com",
-    r"https://qq[q]\.example\.com",
+    r"https://qq[qz]\.example\.com",
     r"https://app\.example\.com(?=$)",
 ]
 

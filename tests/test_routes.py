@@ -84,3 +84,8 @@ def test_follows_a_path_through_nested_routers() -> None:
     assert found
     assert found[1] == {"room": "lobby"}
     assert route_for("/nowhere/") is None
+
+
+async def test_middleware_of_the_example_passes_on() -> None:
+    """The closure that the walk looks into is true middleware."""
+    assert await applications.traced(applications.opaque)({}, None, None) is None

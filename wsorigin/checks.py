@@ -19,7 +19,7 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 
 from .conf import DEFAULTS, SOURCE_NAMES, conf, is_list, is_positive
 from .origins import InvalidOrigin
-from .patterns import OriginPattern, PatternKind, normalisations
+from .patterns import OriginPattern, PatternKind, compiled, normalisations
 from .policy import MissingOrigin
 from .reconciliation import reconcile, unmatchable_cors_entries
 from .regexes import leak, slow_input
@@ -259,11 +259,9 @@ def _check_regexes(
     over_http = leak_id == "W008"
     for index, entry in enumerate(entries):
         try:
-            regex = OriginPattern.for_regex(entry).regex
+            regex = compiled(entry)
         except InvalidOrigin:
             continue  # E001, W001
-        if regex is None:
-            continue
         matches: Callable[[str], object] = regex.match if over_http else regex.fullmatch
         leaked = leak(regex, matches)
         if leaked:

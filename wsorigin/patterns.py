@@ -87,14 +87,7 @@ class OriginPattern:
 
         Raises InvalidOrigin where it does not compile or matches bytes.
         """
-        try:
-            regex = re.compile(source)
-        except (re.error, TypeError, OverflowError, RecursionError) as exc:
-            problem = f"it isn't a regular expression: {exc}"
-            raise InvalidOrigin(source, problem) from exc
-        if not isinstance(regex.pattern, str):
-            raise InvalidOrigin(source, "it is a regular expression over bytes")
-        return cls(PatternKind.REGEX, regex=regex)
+        return cls(PatternKind.REGEX, regex=compiled(source))
 
     def expand(self) -> tuple[OriginPattern, ...]:
         """Return the apex and the wildcard for the dot form, else just this one."""
@@ -146,6 +139,18 @@ class OriginPattern:
                 host = self.host
         port = "" if self.port is None else f":{self.port}"
         return f"{self.scheme}://{host}{port}"
+
+
+def compiled(source: str | re.Pattern[str]) -> re.Pattern[str]:
+    """Compile a regular expression of the settings; raises InvalidOrigin for none."""
+    try:
+        regex = re.compile(source)
+    except (re.error, TypeError, OverflowError, RecursionError) as exc:
+        problem = f"it isn't a regular expression: {exc}"
+        raise InvalidOrigin(source, problem) from exc
+    if not isinstance(regex.pattern, str):
+        raise InvalidOrigin(source, "it is a regular expression over bytes")
+    return regex
 
 
 ALL_ORIGINS: Final = OriginPattern(PatternKind.ALL)

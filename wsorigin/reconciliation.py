@@ -248,7 +248,8 @@ class _Reconciler:
         if cors and not abroad:
             return self.inherit_cors("CORS lets it read over HTTP")
         if cors.credentials and not abroad.credentials:
-            return self.inherit_cors("CORS gives it the session over HTTP")
+            self.change_inherit(add="cors", reason=_FOLLOW_CORS)
+            return "CORS gives it the session over HTTP, but its sockets get none."
         if not matches or not self.uses_cors:
             return ""
         if cors and abroad.credentials and not cors.credentials:
@@ -298,7 +299,7 @@ class _Reconciler:
                 self.proposal.because(name, "CORS does not let all origins read.")
             elif name.startswith("WSORIGIN"):
                 self.drop_entry(name, int(index.removesuffix("]")))
-            elif name in _INHERITED_AS:
+            else:
                 self.change_inherit(
                     drop=_INHERITED_AS[name],
                     reason=f"{name} grants more over sockets than CORS over HTTP.",
