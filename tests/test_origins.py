@@ -333,7 +333,6 @@ def test_knows_the_port_of_a_connection(origin: Origin, port: int | None) -> Non
 def test_knows_loopback_names(host: str, expected: bool) -> None:
     """Only names that cannot be anybody else's are loopback."""
     assert is_loopback(host) is expected
-    assert Origin("http", host).is_loopback is expected
 
 
 def test_origins_are_compared_by_their_parts() -> None:

@@ -92,11 +92,6 @@ class Origin:
         """The port that a connection to this origin would use, if known."""
         return self.port or DEFAULT_PORTS.get(self.scheme)
 
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the host is a loopback name (Secure Contexts, section 3.1)."""
-        return is_loopback(self.host)
-
     @classmethod
     def parse(cls, value: str) -> Origin:
         """
@@ -136,7 +131,11 @@ def _parse_serialized(value: str) -> Origin:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host names this very machine: localhost, *.localhost, 127.0.0.1, [::1]."""
+    """
+    Whether a host names this very machine (Secure Contexts, section 3.1).
+
+    That is localhost, *.localhost, 127.0.0.1 and [::1].
+    """
     return host in {"localhost", "127.0.0.1", "[::1]"} or host.endswith(".localhost")
 
 
