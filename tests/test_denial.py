@@ -21,6 +21,7 @@ from wsorigin.denial import (
     close_code,
     log_denial,
     problem,
+    remedy,
     send_denial,
     shown,
 )
@@ -84,12 +85,17 @@ async def test_answers_403_with_the_reason() -> None:
         pytest.param(Reason.UNLISTED, 4403, id="origin"),
         pytest.param(Reason.MISSING, 4403, id="no origin"),
         pytest.param(Reason.TOKEN_REQUIRED, 4401, id="token"),
+        pytest.param(Reason.TOKEN_UNKNOWN, 4401, id="wrong token"),
+        pytest.param(Reason.TOKEN_WRONG_ORIGIN, 4403, id="token of another origin"),
+        pytest.param(Reason.TOKEN_REVOKED, 4410, id="revoked"),
+        pytest.param(Reason.TOKEN_EXPIRED, 4419, id="expired"),
+        pytest.param(Reason.TOKEN_USED, 4419, id="a used ticket: another one would do"),
     ],
 )
 async def test_closes_with_a_code_for_what_the_client_should_do(
     reason: Reason, code: int
 ) -> None:
-    """4401 asks for a credential, 4403 says to stop."""
+    """4401 asks for a credential, 4403 and 4410 say to stop, 4419 to fetch a ticket."""
     assert close_code(reason) == code
     assert await answer(Decision(False, reason), scope={}) == [
         {"type": "websocket.close", "code": code}
@@ -122,6 +128,41 @@ async def test_opens_and_closes_where_the_page_is_to_learn_the_reason(
     ]
 
 
+UNAVAILABLE = Decision(False, Reason.TOKEN_UNAVAILABLE)
+
+
+async def test_asks_to_come_back_where_the_database_is_away() -> None:
+    """503 with Retry-After: 403 would say that it is no use."""
+    start, _ = await answer(UNAVAILABLE)
+
+    assert start["status"] == 503
+    assert (b"retry-after", b"5") in start["headers"]
+
+
+async def test_asks_to_come_back_also_where_no_status_can_be_sent() -> None:
+    """On Daphne a close before accepting is a 403, so it opens first."""
+    assert await answer(UNAVAILABLE, scope={}, subprotocol="chat") == [
+        {"type": "websocket.accept", "subprotocol": "chat"},
+        {"type": "websocket.close", "code": 4503, "reason": "token-unavailable"},
+    ]
+
+
+# No denial without a remedy, but for those that a remedy would not help.
+@pytest.mark.parametrize(
+    "reason",
+    [
+        one
+        for one in Reason
+        if one.startswith("token-") or one is Reason.UPGRADE_STRIPPED
+    ],
+)
+def test_each_reason_about_tokens_has_a_remedy(reason: Reason) -> None:
+    """Whoever reads the line knows what to do."""
+    explanation = Explanation(Decision(False, reason), None, (), None, "")
+
+    assert remedy(reason, explanation)
+
+
 @pytest.mark.parametrize("deny_with", ["http", "close"])
 async def test_answers_nobody_who_has_gone(deny_with: str) -> None:
     """A client that left before it was answered gets no answer."""
@@ -133,7 +174,7 @@ def test_tells_a_stranger_the_reason_and_nothing_else(reason: Reason) -> None:
     """No rule, no list and no setting's value is in the body (RFC 9457)."""
     assert problem(reason) == {
         "title": "WebSocket handshake denied",
-        "status": 403,
+        "status": 503 if reason is Reason.TOKEN_UNAVAILABLE else 403,
         "reason": reason.value,
         "detail": reason.sentence,
     }
@@ -151,6 +192,9 @@ def test_tells_a_stranger_the_reason_and_nothing_else(reason: Reason) -> None:
         pytest.param("\x1b[31m\x00", r"'\x1b[31m\x00'", id="terminal escapes"),
         pytest.param("ü\u202e", r"'\xfc\u202e'", id="other scripts and directions"),
         pytest.param("it's", '"it\'s"', id="quotes"),
+        pytest.param(
+            f"/ws/wsok_Abcdefgh{'x' * 38}/", "'/ws/wsok_Abcdefgh.../'", id="a token"
+        ),
     ],
 )
 def test_shows_client_sent_text_escaped(text: str | None, expected: str) -> None:
@@ -298,7 +342,7 @@ def log() -> Callable[..., None]:
             {"origin": "https://app.example", "reason": Reason.TOKEN_REQUIRED},
             "denied origin='https://app.example' reason=token-required "
             "endpoint='/ws/' policy=3f9a1c",
-            "Have the client bring a token.",
+            "Have the client bring a token: manage.py wsorigin token mint",
             id="token",
         ),
         pytest.param(

@@ -134,7 +134,7 @@ def test_leaves_the_scope_alone() -> None:
         pytest.param("prices.v1", True, id="the application's"),
         pytest.param(MARKER, False, id="marker"),
         pytest.param(f"{CREDENTIAL_PREFIX}c2VjcmV0", False, id="credential"),
-        pytest.param("wsorigin.v2", True, id="another marker"),
+        pytest.param("wsorigin.v2", False, id="another marker of ours"),
     ],
 )
 def test_separates_our_subprotocols_from_the_application_s(

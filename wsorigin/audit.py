@@ -20,7 +20,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from .conf import conf
-from .handshake import Handshake
+from .handshake import Handshake, redacted
 from .models import DeniedHandshake
 from .origins import MAX_LENGTH
 from .policy import Decision, Policy, Reason
@@ -165,8 +165,8 @@ class Audit:
 
 
 def _storable(text: str, length: int) -> str:
-    """Escape what a client sent to printable ASCII, and cut it."""
-    return text.encode("unicode_escape").decode("ascii")[:length]
+    """Escape what a client sent to printable ASCII without tokens, and cut it."""
+    return redacted(text).encode("unicode_escape").decode("ascii")[:length]
 
 
 def _merge(waiting: dict[Key, Tally], key: Key, tally: Tally) -> None:

@@ -18,6 +18,9 @@ from django.core.signals import setting_changed
 
 from .policy import MissingOrigin
 
+# Seconds. A ticket is fetched to be used at once; what lives longer is a token.
+MAX_TICKET_AGE: Final = 120
+
 SOURCE_NAMES: Final = ("same-origin", "cors", "csrf", "hosts", "database", "debug")
 
 DEFAULTS: Final[dict[str, Any]] = {
@@ -29,6 +32,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "WSORIGIN_REPORT_ONLY": False,
     "WSORIGIN_DENY_WITH": "http",
     "WSORIGIN_REFRESH_INTERVAL": 5,
+    "WSORIGIN_TICKET_MAX_AGE": 30,
+    "WSORIGIN_TOKENS_MUST_EXPIRE": True,
     "WSORIGIN_AUDIT": True,
     "WSORIGIN_AUDIT_MAX_ROWS": 10_000,
     "WSORIGIN_AUDIT_RETENTION_DAYS": 30,
@@ -82,6 +87,16 @@ class Settings:
     def WSORIGIN_REFRESH_INTERVAL(self) -> float:
         """Seconds until a change of the database counts in every process."""
         return self._positive("WSORIGIN_REFRESH_INTERVAL")
+
+    @cached_property
+    def WSORIGIN_TICKET_MAX_AGE(self) -> float:
+        """Seconds for which a ticket can be used, at most `MAX_TICKET_AGE`."""
+        return min(self._positive("WSORIGIN_TICKET_MAX_AGE"), MAX_TICKET_AGE)
+
+    @cached_property
+    def WSORIGIN_TOKENS_MUST_EXPIRE(self) -> bool:
+        """Whether a token has to have an end; anything but False reads as yes."""
+        return self._get("WSORIGIN_TOKENS_MUST_EXPIRE") is not False
 
     @cached_property
     def WSORIGIN_AUDIT(self) -> bool:

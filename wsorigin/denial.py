@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any, Final, Literal
 
-from .handshake import Handshake, Scope
+from .handshake import Handshake, Scope, redacted
 from .policy import Decision, Explanation, Reason
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,9 @@ Send = Callable[[Message], Awaitable[None]]
 # it raises inside Daphne's WebSocket library, and the client sees 1011.
 CLOSE_CREDENTIAL: Final = 4401
 CLOSE_ORIGIN: Final = 4403
+CLOSE_REVOKED: Final = 4410
+CLOSE_EXPIRED: Final = 4419
+CLOSE_UNAVAILABLE: Final = 4503
 
 DENIAL_EXTENSION: Final = "websocket.http.response"
 
@@ -34,9 +37,29 @@ DENIAL_EXTENSION: Final = "websocket.http.response"
 _LOGGED_LENGTH: Final = 200
 
 
+_CLOSE_CODES: Final = {
+    Reason.TOKEN_REQUIRED: CLOSE_CREDENTIAL,
+    Reason.TOKEN_MALFORMED: CLOSE_CREDENTIAL,
+    Reason.TOKEN_IN_URL: CLOSE_CREDENTIAL,
+    Reason.TOKEN_CONFLICT: CLOSE_CREDENTIAL,
+    Reason.TOKEN_UNKNOWN: CLOSE_CREDENTIAL,
+    Reason.TOKEN_WRONG_AUDIENCE: CLOSE_CREDENTIAL,
+    Reason.TOKEN_WRONG_SESSION: CLOSE_CREDENTIAL,
+    Reason.TOKEN_USER_INACTIVE: CLOSE_CREDENTIAL,
+    Reason.TOKEN_REVOKED: CLOSE_REVOKED,
+    # Another ticket would do.
+    Reason.TOKEN_EXPIRED: CLOSE_EXPIRED,
+    Reason.TOKEN_USED: CLOSE_EXPIRED,
+    Reason.TOKEN_UNAVAILABLE: CLOSE_UNAVAILABLE,
+}
+
+# Seconds after which it makes sense to try again without a database.
+_RETRY_AFTER: Final = 5
+
+
 def close_code(reason: Reason) -> int:
     """Return the close code for a denial, one for each thing a client should do."""
-    return CLOSE_CREDENTIAL if reason is Reason.TOKEN_REQUIRED else CLOSE_ORIGIN
+    return _CLOSE_CODES.get(reason, CLOSE_ORIGIN)
 
 
 async def send_denial(
@@ -79,29 +102,39 @@ def _answer(
     subprotocol: str | None,
 ) -> list[Message]:
     code = close_code(reason)
-    if deny_with == "close":
+    has_extension = DENIAL_EXTENSION in (scope.get("extensions") or {})
+    is_temporary = reason is Reason.TOKEN_UNAVAILABLE
+    # 403 would say that it is no use to come back, and Daphne has no other status.
+    if deny_with == "close" or (is_temporary and not has_extension):
         return [
             {"type": "websocket.accept", "subprotocol": subprotocol},
             {"type": "websocket.close", "code": code, "reason": reason},
         ]
-    if DENIAL_EXTENSION in (scope.get("extensions") or {}):
+    if has_extension:
         headers = [
             (b"content-type", b"application/problem+json"),
             (b"cache-control", b"no-store"),
         ]
+        if is_temporary:
+            headers.append((b"retry-after", str(_RETRY_AFTER).encode()))
         start = "websocket.http.response.start"
         return [
-            {"type": start, "status": 403, "headers": headers},
+            {"type": start, "status": status(reason), "headers": headers},
             {"type": "websocket.http.response.body", "body": problem_body(reason)},
         ]
     return [{"type": "websocket.close", "code": code}]
+
+
+def status(reason: Reason) -> int:
+    """Return the HTTP status of a denial: 503 where it may be allowed in a moment."""
+    return 503 if reason is Reason.TOKEN_UNAVAILABLE else 403
 
 
 def problem(reason: Reason) -> dict[str, Any]:
     """Return the denial's body (RFC 9457): a stranger learns the reason, no rule."""
     return {
         "title": "WebSocket handshake denied",
-        "status": 403,
+        "status": status(reason),
         "reason": reason,
         "detail": reason.sentence,
     }
@@ -191,9 +224,14 @@ def log_withheld(handshake: Handshake, decision: Decision) -> None:
 
 
 def shown(text: str | None) -> str:
-    """Quote client-sent text for a log line: ASCII, escaped, at most 200 characters."""
+    """
+    Quote client-sent text for a log line.
+
+    ASCII, escaped, without the secret part of a token, at most 200 characters.
+    """
     if text is None:
         return "-"
+    text = redacted(text)
     escaped = ascii(text[:_LOGGED_LENGTH])
     if len(text) <= _LOGGED_LENGTH and len(escaped) <= _LOGGED_LENGTH + len("''"):
         return escaped
@@ -223,7 +261,32 @@ def remedy(reason: Reason, explanation: Explanation) -> str:
         case Reason.MALFORMED:
             return "No browser sends that: look for a proxy or a client that makes it."
         case Reason.TOKEN_REQUIRED:
-            return "Have the client bring a token."
+            return "Have the client bring a token: manage.py wsorigin token mint"
+        case Reason.TOKEN_IN_URL:
+            return (
+                "Have the client send it as Authorization: Bearer, or among the "
+                "subprotocols. It may be in logs by now: revoke it."
+            )
+        case Reason.TOKEN_MALFORMED | Reason.TOKEN_UNKNOWN:
+            return "What is wrong with one: manage.py wsorigin token verify"
+        case Reason.TOKEN_CONFLICT:
+            return "Have the client send one token."
+        case Reason.TOKEN_EXPIRED | Reason.TOKEN_REVOKED:
+            return "Give the client another one: manage.py wsorigin token mint"
+        case Reason.TOKEN_USED:
+            return "Have the client fetch a ticket for each connection."
+        case Reason.TOKEN_WRONG_ORIGIN:
+            return "A token is for the origins that it names, a ticket for its page's."
+        case Reason.TOKEN_WRONG_AUDIENCE:
+            return "Have the client ask for the endpoint's own audience."
+        case Reason.TOKEN_WRONG_SESSION:
+            return "Have the page fetch its ticket in the session that it is in now."
+        case Reason.TOKEN_USER_INACTIVE:
+            return "Activate the user, or revoke the token."
+        case Reason.TOKEN_UNAVAILABLE:
+            return "The database has to answer before a token can be checked."
+        case Reason.UPGRADE_STRIPPED:
+            return "Have the proxy pass Upgrade and Connection on: wsorigin doctor"
         case Reason.MULTIPLE:
             return "Have the proxy pass one Origin header on, the browser's own."
         case Reason.NO_COMMON_SUBPROTOCOL:

@@ -7,6 +7,7 @@ and the policy decides about it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
@@ -21,8 +22,19 @@ SUBPROTOCOL_HEADER: Final = b"sec-websocket-protocol"
 # that the server can select without repeating the token.
 MARKER: Final = "wsorigin.v1"
 CREDENTIAL_PREFIX: Final = "base64url.bearer.wsorigin."
+# Asks for the decision alone: the guard answers with it, and no application runs.
+PREFLIGHT: Final = "wsorigin.preflight"
+
+# Every subprotocol that means something to us, and nothing to an application.
+_OURS: Final = ("wsorigin.", CREDENTIAL_PREFIX)
 
 _SECRET_HEADERS: Final = (b"cookie", b"authorization", SUBPROTOCOL_HEADER)
+
+# A token, plain or as it travels among the subprotocols. The public id stays: it is
+# what people call a token by.
+_TOKEN: Final = re.compile(
+    r"(wso[kpt]_[0-9A-Za-z]{8})[0-9A-Za-z]+|(d3Nv(?:a1|cF|dF))[0-9A-Za-z_-]{20,}"
+)
 
 
 class Handshake(NamedTuple):
@@ -44,21 +56,7 @@ class Handshake(NamedTuple):
     @classmethod
     def from_scope(cls, scope: Scope) -> Handshake:
         """Read an ASGI ``websocket`` (or ``http``) scope; never raises."""
-        pairs = list(scope.get("headers") or ())
-        headers = dict(pairs)
-        if len(headers) != len(pairs):
-            headers = _join_repeated(pairs)
-        for name in _SECRET_HEADERS:
-            headers.pop(name, None)
-        origin = headers.get(b"origin")
-        offered = scope.get("subprotocols")
-        return cls(
-            scope.get("path") or "",
-            None if origin is None else origin.decode("latin-1"),
-            headers,
-            scope.get("scheme"),
-            tuple(filter(is_application_subprotocol, offered)) if offered else (),
-        )
+        return read_scope(scope)[0]
 
     @property
     def is_cross_site(self) -> bool:
@@ -74,9 +72,42 @@ class Handshake(NamedTuple):
         return f"<Handshake {self.path!a} origin={self.origin!a}>"
 
 
+def read_scope(scope: Scope) -> tuple[Handshake, dict[bytes, bytes]]:
+    """
+    Read a scope into a handshake, and the headers that no decision may look at.
+
+    Those are cookies, authorization and subprotocols, as far as there are any.
+    """
+    pairs = list(scope.get("headers") or ())
+    headers = dict(pairs)
+    if len(headers) != len(pairs):
+        headers = _join_repeated(pairs)
+    secret = {name: headers.pop(name) for name in _SECRET_HEADERS if name in headers}
+    value = headers.get(b"origin")
+    origin = None if value is None else value.decode("latin-1")
+    if origin and ("wso" in origin or "d3Nv" in origin):
+        origin = redacted(origin)  # and malformed by that
+        headers[b"origin"] = origin.encode("latin-1")
+    offered = scope.get("subprotocols")
+    path = scope.get("path") or ""
+    handshake = Handshake(
+        redacted(path) if "wso" in path or "d3Nv" in path else path,
+        origin,
+        headers,
+        scope.get("scheme"),
+        tuple(filter(is_application_subprotocol, offered)) if offered else (),
+    )
+    return handshake, secret
+
+
+def redacted(text: str) -> str:
+    """Return a text with every token in it cut to what is public of it."""
+    return _TOKEN.sub(lambda found: f"{found[1] or found[2]}...", text)
+
+
 def is_application_subprotocol(name: str) -> bool:
     """Whether a subprotocol is the application's, not part of our token transport."""
-    return name != MARKER and not name.startswith(CREDENTIAL_PREFIX)
+    return not name.startswith(_OURS)
 
 
 def _join_repeated(pairs: Headers) -> dict[bytes, bytes]:
@@ -84,9 +115,13 @@ def _join_repeated(pairs: Headers) -> dict[bytes, bytes]:
     Join repeated headers with a comma, as Django and Daphne do.
 
     A comma cannot occur in an origin or a host, so whoever reads the joined value
-    sees that there was more than one, whichever server passed them on.
+    sees that there was more than one, whichever server passed them on. Cookies are
+    joined as they are written: HTTP/2 may split them (RFC 9113, section 8.2.3).
     """
     headers: dict[bytes, list[bytes]] = {}
     for name, value in pairs:
         headers.setdefault(name, []).append(value)
-    return {name: b",".join(values) for name, values in headers.items()}
+    return {
+        name: (b"; " if name == b"cookie" else b",").join(values)
+        for name, values in headers.items()
+    }

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     REGEX = "regex"
     DEBUG_LOOPBACK = "debug-loopback"
     ALL_ORIGINS = "all-origins"
+    TOKEN = "token"  # noqa: S105  # a reason, no password
 
     MISSING = "missing"
     MULTIPLE = "multiple"
@@ -52,8 +53,22 @@ class Reason(StrEnum):
     HOST_NOT_ALLOWED = "host-not-allowed"
     ORIGIN_REWRITTEN = "origin-rewritten"
 
-    TOKEN_REQUIRED = "token-required"  # noqa: S105  # a reason, no password
+    TOKEN_REQUIRED = "token-required"  # noqa: S105  # as above, and below
+    TOKEN_MALFORMED = "token-malformed"  # noqa: S105
+    TOKEN_IN_URL = "token-in-url"  # noqa: S105
+    TOKEN_CONFLICT = "token-conflict"  # noqa: S105
+    TOKEN_UNKNOWN = "token-unknown"  # noqa: S105
+    TOKEN_EXPIRED = "token-expired"  # noqa: S105
+    TOKEN_REVOKED = "token-revoked"  # noqa: S105
+    TOKEN_USED = "token-used"  # noqa: S105
+    TOKEN_WRONG_ORIGIN = "token-wrong-origin"  # noqa: S105
+    TOKEN_WRONG_AUDIENCE = "token-wrong-audience"  # noqa: S105
+    TOKEN_WRONG_SESSION = "token-wrong-session"  # noqa: S105
+    TOKEN_USER_INACTIVE = "token-user-inactive"  # noqa: S105
+    TOKEN_UNAVAILABLE = "token-unavailable"  # noqa: S105
+
     NO_COMMON_SUBPROTOCOL = "no-common-subprotocol"
+    UPGRADE_STRIPPED = "upgrade-stripped"
 
     @property
     def sentence(self) -> str:
@@ -68,6 +83,7 @@ _SENTENCES: Final = {
     Reason.REGEX: "A regular expression matches the whole origin.",
     Reason.DEBUG_LOOPBACK: "DEBUG is on and the page comes from this machine.",
     Reason.ALL_ORIGINS: "WSORIGIN_ALLOW_ALL_ORIGINS is on.",
+    Reason.TOKEN: "A token vouches for a client that sends no origin.",
     Reason.MISSING: (
         "The handshake has no Origin header, so it does not come from a browser, "
         "or a proxy removed the header."
@@ -88,8 +104,31 @@ _SENTENCES: Final = {
         "names this site: a proxy rewrites it, which switches the check off."
     ),
     Reason.TOKEN_REQUIRED: "This endpoint asks for a token.",
+    Reason.TOKEN_MALFORMED: "The token isn't one: it is cut, mistyped or made up.",
+    Reason.TOKEN_IN_URL: (
+        "A token came in the URL, where it ends up in logs and histories. It belongs "
+        "in the Authorization header or among the subprotocols."
+    ),
+    Reason.TOKEN_CONFLICT: "The handshake brought two different tokens.",
+    Reason.TOKEN_UNKNOWN: "There is no such token.",
+    Reason.TOKEN_EXPIRED: "The token has expired.",
+    Reason.TOKEN_REVOKED: "The token was revoked.",
+    Reason.TOKEN_USED: "The ticket was used already; each opens one socket.",
+    Reason.TOKEN_WRONG_ORIGIN: "The token belongs to another origin.",
+    Reason.TOKEN_WRONG_AUDIENCE: "The token is for another audience.",
+    Reason.TOKEN_WRONG_SESSION: (
+        "The ticket belongs to another session, or to one that has ended."
+    ),
+    Reason.TOKEN_USER_INACTIVE: "The user whom the token stands for is deactivated.",
+    Reason.TOKEN_UNAVAILABLE: (
+        "Tokens cannot be checked at the moment. Try again in a few seconds."
+    ),
     Reason.NO_COMMON_SUBPROTOCOL: (
         "The client offered none of the subprotocols that this endpoint speaks."
+    ),
+    Reason.UPGRADE_STRIPPED: (
+        "The handshake arrived as an ordinary HTTP request: a proxy in front of this "
+        "server does not pass the upgrade on."
     ),
 }
 

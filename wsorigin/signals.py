@@ -20,3 +20,8 @@ policy_changed = Signal()
 # Sent in the process that changed trusted origins, after the commit. Other processes
 # find out by themselves. The sender is TrustedOrigin.
 trusted_origins_changed = Signal()
+
+# Sent in the process that ended a right, after the commit, and a hint: whoever hears
+# it looks. Arguments: what ("token", "user", "session", "disconnection") and key. Other
+# processes find out by themselves. The sender is ConnectionToken.
+standing_changed = Signal()

@@ -1,12 +1,11 @@
 """
-What an operator manages: trusted origins, and the denials to decide about.
+Trusted origins, and how a change of them is noticed.
 
 Rows become rules in the sources; nothing here compares origins.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -17,10 +16,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .origins import MAX_LENGTH, InvalidOrigin
-from .patterns import OriginPattern
-from .policy import Reason
-from .signals import trusted_origins_changed
+from wsorigin.origins import MAX_LENGTH, InvalidOrigin
+from wsorigin.patterns import OriginPattern
+from wsorigin.signals import trusted_origins_changed
+
+from .text import readable
 
 
 def validate_pattern(value: str) -> None:
@@ -169,55 +169,6 @@ class TrustedOriginVersion(models.Model):
 
     def __str__(self) -> str:
         return str(self.number)
-
-
-class DeniedHandshake(models.Model):
-    """
-    Denials of one day, origin, endpoint and reason, counted.
-
-    Bounded in rows and in length: a stranger chooses how many and how long. An empty
-    origin stands for all those beyond the bound. ``report_only`` rows were let through.
-    """
-
-    day = models.DateField(_("day"))
-    origin = models.CharField(_("origin"), max_length=MAX_LENGTH, blank=True)
-    endpoint = models.CharField(_("endpoint"), max_length=200, blank=True)
-    reason = models.CharField(
-        _("reason"),
-        max_length=40,
-        choices=[(reason.value, reason.value) for reason in Reason],
-    )
-    report_only = models.BooleanField(_("report only"), default=False)
-    count = models.PositiveBigIntegerField(_("count"), default=0)
-    nearest = models.CharField(_("nearest rule"), max_length=500, blank=True)
-    first_seen_at = models.DateTimeField(_("first seen"))
-    last_seen_at = models.DateTimeField(_("last seen"))
-
-    class Meta:
-        verbose_name = _("denied handshake")
-        verbose_name_plural = _("denied handshakes")
-        ordering = ["-last_seen_at"]
-        default_permissions = ("view", "delete")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["day", "origin", "endpoint", "reason", "report_only"],
-                name="wsorigin_one_row_per_denial",
-            )
-        ]
-
-    def __str__(self) -> str:
-        what = f"{self.origin or '*'} {self.endpoint} {self.reason}: {self.count}"
-        return readable(what)
-
-
-def readable(text: str) -> str:
-    """Escape all but printable ASCII, so that nothing hides in what a stranger sent."""
-    return re.sub(r"[^ -~]", lambda found: ascii(found[0])[1:-1], text)
-
-
-def printable(text: str) -> str:
-    """Escape what has no glyph of its own, such as a right-to-left override."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def announce_change(using: str | None = None) -> None:

@@ -1,0 +1,30 @@
+"""
+What an operator manages: trusted origins, tokens, and the denials to decide about.
+
+Nothing here compares origins or decides.
+"""
+
+from .denied import DeniedHandshake, reason_choices
+from .text import printable, readable
+from .token import ConnectionToken, Disconnection
+from .trusted import (
+    TrustedOrigin,
+    TrustedOriginVersion,
+    announce_change,
+    install_triggers,
+    validate_pattern,
+)
+
+__all__ = [
+    "ConnectionToken",
+    "DeniedHandshake",
+    "Disconnection",
+    "TrustedOrigin",
+    "TrustedOriginVersion",
+    "announce_change",
+    "install_triggers",
+    "printable",
+    "readable",
+    "reason_choices",
+    "validate_pattern",
+]
