@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from wsorigin import denial, guard
+from wsorigin import denial, guard, middleware
 from wsorigin.handshake import Handshake
 from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Policy, Rule
@@ -85,4 +85,5 @@ def fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test full buckets: what it logs does not depend on those before it."""
     monkeypatch.setattr(denial, "limit", denial.RateLimit(50, 2))
     monkeypatch.setattr(denial, "withheld_limit", denial.RateLimit(50, 2))
+    monkeypatch.setattr(middleware, "limit", denial.RateLimit(50, 2))
     monkeypatch.setattr(guard, "failures", denial.RateLimit(20, 0.2))

@@ -1,5 +1,5 @@
 """
-Services that tests need for real: a PostgreSQL server of their own, stopped at will.
+Services that tests need for real: PostgreSQL and Redis of their own, stopped at will.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import psycopg
 import pytest
+from redis import Redis as RedisClient
+from redis.exceptions import RedisError
 
+# From the start of Redis to its first answer, on a machine busy with others.
+_START_TIMEOUT: Final = 15.0
 _USER: Final = "postgres"
 # Durability costs time and is nobody's here; no socket outside its own folder.
 _OPTIONS: Final = "-F -c listen_addresses=127.0.0.1 -c max_connections=60"
@@ -49,10 +54,7 @@ class PostgreSQL:
         folder = Path(tempfile.mkdtemp(prefix="wsorigin-postgresql-"))
         if os.getuid() == 0:  # pragma: no branch
             shutil.chown(folder, _USER)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = cls(programs, folder, port)
+        server = cls(programs, folder, free_port())
         server._run("initdb", "-U", _USER, "--auth=trust", "-N", "-E", "UTF8")
         return server
 
@@ -129,6 +131,91 @@ class PostgreSQL:
         )
 
 
+@dataclass
+class Redis:
+    """A server in a folder of its own that keeps nothing over a restart."""
+
+    program: str
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def make(cls, program: str) -> Redis:
+        """Make an empty server, not started."""
+        folder = Path(tempfile.mkdtemp(prefix="wsorigin-redis-"))
+        return cls(program, folder, free_port())
+
+    @property
+    def url(self) -> str:
+        """Where it is, as clients want it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> RedisClient:
+        """Return a client as another program would have it."""
+        return RedisClient.from_url(self.url, socket_timeout=_START_TIMEOUT)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603  # our own command
+                [
+                    self.program,
+                    *("--port", str(self.port), "--bind", "127.0.0.1"),
+                    *("--dir", str(self.folder), "--save", "", "--appendonly", "no"),
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START_TIMEOUT
+        ready = False
+        with closing(self.client()) as client:
+            while not ready:
+                time.sleep(0.02)
+                with suppress(RedisError):
+                    ready = client.ping()
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+
+    def stop(self) -> None:
+        """Stop it as a crash would; it may be frozen."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def freeze(self) -> None:
+        """Leave it running, but answering nothing."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it answer again."""
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
+
+    def destroy(self) -> None:
+        """Leave nothing of it behind."""
+        if self.process:  # pragma: no branch
+            self.stop()
+        shutil.rmtree(self.folder)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def missing(problem: str) -> NoReturn:  # pragma: no cover
+    """Skip the test for want of a program; in CI it fails."""
+    if os.environ.get("CI"):
+        pytest.fail(problem)
+    pytest.skip(problem)
+
+
 _numbers: Final = count(1)
 
 
@@ -137,11 +224,22 @@ def postgresql() -> Iterator[PostgreSQL]:
     """Run a PostgreSQL server; skip where there is none, though never in CI."""
     programs = postgresql_programs()
     if programs is None:  # pragma: no cover
-        problem = "no PostgreSQL server is installed (Debian: postgresql)"
-        if os.environ.get("CI"):
-            pytest.fail(problem)
-        pytest.skip(problem)
+        missing("no PostgreSQL server is installed (Debian: postgresql)")
     server = PostgreSQL.make(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.destroy()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """Run a Redis server; skip where there is none, though never in CI."""
+    program = shutil.which("redis-server")
+    if program is None:  # pragma: no cover
+        missing("no Redis server is installed (Debian: redis-server)")
+    server = Redis.make(program)
     try:
         server.start()
         yield server

@@ -12,6 +12,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path
 
+from wsorigin.admission import Admission
 from wsorigin.consumers import (
     GuardedAsyncJsonWebsocketConsumer,
     GuardedAsyncWebsocketConsumer,
@@ -19,7 +20,7 @@ from wsorigin.consumers import (
     GuardedWebsocketConsumer,
     OriginGuardMixin,
 )
-from wsorigin.guard import Admission, OriginGuard
+from wsorigin.guard import OriginGuard
 from wsorigin.handshake import Handshake, Scope
 from wsorigin.origins import InvalidOrigin, Origin
 from wsorigin.patterns import OriginPattern

@@ -3,6 +3,7 @@ The app's configuration: the only place where anything happens by itself.
 """
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.db.models.signals import post_delete, post_migrate, post_save
 
 
@@ -14,7 +15,10 @@ class WsoriginConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from django.contrib.auth import user_logged_out
+
         from . import checks, models, refresh, signals
+        from .live import events
 
         checks.register_all()
         post_migrate.connect(
@@ -30,6 +34,30 @@ class WsoriginConfig(AppConfig):
         signals.trusted_origins_changed.connect(
             refresh.current.expire, dispatch_uid="wsorigin.expire"
         )
+        signals.trusted_origins_changed.connect(
+            events.origins_changed, dispatch_uid="wsorigin.live"
+        )
+        signals.standing_changed.connect(
+            events.standing_changed, dispatch_uid="wsorigin.live"
+        )
+        user_logged_out.connect(events.logged_out, dispatch_uid="wsorigin.live")
+        for signal in (post_save, post_delete):
+            signal.connect(
+                events.token_changed,
+                sender=models.ConnectionToken,
+                dispatch_uid="wsorigin.live",
+            )
+            signal.connect(
+                events.user_changed,
+                sender=settings.AUTH_USER_MODEL,
+                dispatch_uid="wsorigin.live",
+            )
+        if apps.is_installed("django.contrib.sessions"):
+            post_delete.connect(
+                events.session_deleted,
+                sender="sessions.Session",
+                dispatch_uid="wsorigin.live",
+            )
         if apps.is_installed("corsheaders"):
             from . import cors
 

@@ -8,6 +8,7 @@ The guard stands in ``__call__``, so that no override of ``connect()`` or
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from functools import wraps
 from typing import Any, ClassVar
 
 from channels.consumer import AsyncConsumer
@@ -19,7 +20,8 @@ from channels.generic.websocket import (
 )
 
 from .denial import Receive, Send
-from .guard import OriginGuard, checked_origins
+from .endpoints import checked_origins
+from .guard import OriginGuard
 from .handshake import Scope
 
 
@@ -75,7 +77,21 @@ class OriginGuardMixin:
         if initkwargs.get("allowed_origins") is not None:
             origins = checked_origins(initkwargs["allowed_origins"], cls.__name__)
             initkwargs["allowed_origins"] = origins
-        return super().as_asgi(**initkwargs)  # type: ignore[misc]  # the consumer's
+        parent = super().as_asgi  # type: ignore[misc]  # the consumer's
+        app = parent(**initkwargs)
+        if parent.__func__ is not AsyncConsumer.as_asgi.__func__:
+            return app
+
+        # As Channels' own, but for one thing: it lets go of the scope that it was
+        # called with, which would else live as long as the connection, beside the one
+        # that the guard made of it.
+        @wraps(app)
+        async def lean(scope: Scope, receive: Receive, send: Send) -> None:
+            running = cls(**initkwargs)(scope, receive, send)
+            del scope
+            await running
+
+        return lean
 
     def get_allowed_origins(
         self, scope: Scope
@@ -106,8 +122,9 @@ class OriginGuardMixin:
             name=cls.__name__,
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.guard()(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine of its own: it would stay as long as the connection does.
+        return self.guard()(scope, receive, send)
 
 
 class GuardedWebsocketConsumer(OriginGuardMixin, WebsocketConsumer):

@@ -6,7 +6,7 @@ The command and the admin ask here, so that they say the same. Deciding is the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -53,13 +53,27 @@ def explain(
         guards: Sequence[OriginGuard] = [OriginGuard(nowhere, audience=audience)]
     else:
         guards = guards_at(path, scope)
-    explanation = None
-    # The first denial is final; of several admissions the innermost is the answer.
-    for guard in guards:
-        explanation = async_to_sync(guard.explain)(scope)
-        if not explanation.decision:
-            break
+    explanation: Explanation | None = async_to_sync(ask)(guards, scope)
     return explanation
+
+
+async def ask(guards: Iterable[OriginGuard], scope: Scope) -> Explanation | None:
+    """
+    Explain what the guards of a route decide together; None where there are none.
+
+    The first denial is final; of several admissions the innermost is the answer, with
+    the cookies only where none of them withholds these.
+    """
+    explanation, credentials = None, True
+    for guard in guards:
+        explanation = await guard.explain(scope)
+        credentials = credentials and explanation.decision.credentials
+        if not explanation.decision:
+            return explanation
+    if explanation is None:
+        return None
+    decision = explanation.decision._replace(credentials=credentials)
+    return explanation._replace(decision=decision)
 
 
 async def nowhere(*_: Any) -> None:

@@ -9,71 +9,40 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from inspect import isawaitable, iscoroutinefunction
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from asgiref.sync import ThreadSensitiveContext
 from channels.db import database_sync_to_async
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
+from .admission import Admission, admitted_scope, negotiating
 from .audit import audit
-from .conf import conf, is_list
-from .denial import (
-    Message,
-    RateLimit,
-    Receive,
-    Send,
-    log_denial,
-    log_withheld,
-    send_denial,
-)
-from .handshake import (
-    CREDENTIAL_PREFIX,
-    MARKER,
-    SUBPROTOCOL_HEADER,
-    Handshake,
-    Headers,
-    Scope,
-    is_application_subprotocol,
-)
-from .origins import InvalidOrigin
-from .patterns import OriginPattern
-from .policy import SITE, Decision, Explanation, Policy, Reason, Rule
+from .conf import conf
+from .credentials import Credential, find_credential
+from .denial import RateLimit, Receive, Send, log_denial, send_denial
+from .diagnosis import is_signed, seen
+from .endpoints import Origins, checked_origins, endpoint_policy
+from .handshake import MARKER, PREFLIGHT, Handshake, Scope, read_scope
+from .live import NOTHING, Claim, Connection, Terms, claim_for, watcher
+from .models import ConnectionToken
+from .policy import Decision, Explanation, MissingOrigin, Policy, Reason
+from .preflight import answer_preflight, is_for_page
 from .refresh import aget_policy, policy_in_memory
+from .sessions import session_key_in
 from .signals import handshake_checked
+from .tokens import Verified, averify, misplaced
 
 logger = logging.getLogger(__name__)
 
 # Not of Scope, Receive and Send: Django's own handler wants a dict.
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-Origins = Sequence[str]
 OriginsHook = Callable[[Scope], Origins | Awaitable[Origins | None] | None]
 AudienceHook = Callable[[Scope], str | Awaitable[str]]
 
-# One for each endpoint; one for each tenant where a hook gives the list.
-_MAX_ENDPOINT_POLICIES: Final = 1024
+_VOUCHED: Final = Decision(True, Reason.TOKEN)
 _MAX_PENDING_SIGNALS: Final = 1000
-
-
-class Admission(NamedTuple):
-    """
-    What the guard leaves in ``scope["wsorigin"]`` for the application.
-
-    ``decision.credentials`` says whether the cookies that came along count; where
-    they do not, they are gone from the scope. ``enforced`` is False in report-only
-    mode, where a handshake goes on with all that it brought. ``token`` is reserved
-    for the token that vouched for the handshake.
-    """
-
-    handshake: Handshake
-    decision: Decision
-    enforced: bool = True
-    token: None = None
 
 
 class OriginGuard:
@@ -103,6 +72,17 @@ class OriginGuard:
 
     Raises ImproperlyConfigured where a pattern is none.
     """
+
+    # A consumer has one for each connection.
+    __slots__ = (
+        "allowed_origins",
+        "app",
+        "audience",
+        "name",
+        "report_only",
+        "require_token",
+        "subprotocols",
+    )
 
     def __init__(
         self,
@@ -135,36 +115,52 @@ class OriginGuard:
         if scope["type"] != "websocket":
             await self.app(scope, receive, send)
             return
-        handshake = Handshake.from_scope(scope)
+        handshake, secret_headers = read_scope(scope)
         # Hooks are awaited, and overdue looks; nothing else, since a coroutine costs
         # as much as a look-up.
-        policy, audience = policy_in_memory(), self.audience
-        if policy is None or callable(self.allowed_origins):
-            policy = await self.policy_for(scope)
-        else:
-            policy = endpoint_policy(policy, self.allowed_origins, self.name)
+        site = policy_in_memory()
+        origins, audience = self.allowed_origins, self.audience
+        if site is None:
+            site = await aget_policy()
+        if callable(origins):
+            origins = await self.origins_for(scope)
         if callable(audience):
             audience = await self.audience_for(scope)
-        decision = self.decide(policy, handshake, audience)
+        policy = endpoint_policy(site, origins, self.name)
         outer: Admission | None = scope.get("wsorigin")
+        token, session_key = outer.token if outer else None, ""
+        credential = find_credential(scope, secret_headers)
+        is_preflight = PREFLIGHT in (scope.get("subprotocols") or ())
+        decision = self.decide(
+            policy,
+            handshake,
+            audience,
+            with_token=bool(credential or token),
+            negotiates=not is_preflight,
+        )
+        if is_preflight:
+            if await answered(policy, decision, handshake, scope, receive, send):
+                return
+        elif token and decision:
+            # An outer guard has verified it, and used up a ticket.
+            reason = misplaced(token, handshake.origin, audience)
+            decision = Decision(False, reason) if reason else decision
+        elif credential and decision:
+            verified = await self.verify(
+                credential, handshake, audience, secret_headers
+            )
+            if isinstance(verified, Reason):
+                decision = Decision(False, verified)
+            else:
+                token, session_key = verified
         if outer and outer.enforced and not outer.decision.credentials:
             # An outer guard has withheld the cookies; this one cannot bring them back.
             decision = decision._replace(credentials=False)
-        report_only = self.report_only
-        enforced = not (
-            conf.WSORIGIN_REPORT_ONLY if report_only is None else report_only
-        )
+        enforced = self.is_enforced
         announce(handshake, decision, enforced=enforced)
         if not decision.allowed:
-            audit.record(policy, handshake, audience, decision, enforced=enforced)
-            log_denial(
-                partial(policy.explain, handshake, audience),
-                handshake,
-                decision,
-                policy.fingerprint,
-                enforced=enforced,
-            )
-            if enforced:
+            record_denial(policy, handshake, audience, decision, enforced=enforced)
+            if enforced or is_preflight:  # the application sees no preflight
                 await send_denial(
                     decision,
                     scope,
@@ -177,28 +173,81 @@ class OriginGuard:
                 return
         if scope.get("subprotocols"):
             send = negotiating(send, self.subprotocol_for(handshake, scope))
-        scope = admitted_scope(scope, Admission(handshake, decision, enforced))
-        await self.app(scope, receive, send)
+        terms = Terms(origins, self.name, audience)
+        # For as long as the connection lasts: nobody decides by the other headers.
+        handshake = policy.site.part_of(handshake)
+        connection = outer.connection if outer else None
+        own: Connection | None = None
+        has_cookies = b"cookie" in secret_headers
+        if decision and connection and connection.enforced is enforced:
+            connection.terms += (terms,)
+        elif decision:
+            claim = NOTHING
+            if token or (decision.credentials and (has_cookies or "user" in scope)):
+                cookies = secret_headers.get(b"cookie", b"")
+                claim = await self.claim(scope, cookies, token, session_key)
+                del cookies
+            connection = own = Connection(
+                handshake,
+                terms,
+                receive,
+                send,
+                claim=claim,
+                with_session=claim is not NOTHING and token is None,
+                enforced=enforced,
+            )
+            receive, send = own.receive, own.send
+        admission = Admission(handshake, decision, enforced, token, connection)
+        scope = admitted_scope(scope, admission, secret_headers)
+        # This frame lasts as long as the connection, and error trackers record frames.
+        del secret_headers, credential, session_key
+        if own is None:
+            await self.app(scope, receive, send)
+            return
+        watching = watcher()
+        watching.add(own, site)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            watching.discard(own)
+            await own.settle()
+
+    @property
+    def is_enforced(self) -> bool:
+        """Whether denials count, or are only recorded."""
+        report_only = self.report_only
+        return not (conf.WSORIGIN_REPORT_ONLY if report_only is None else report_only)
 
     async def explain(self, scope: Scope) -> Explanation:
         """Say what this guard would decide about a handshake, and on what grounds."""
         handshake = Handshake.from_scope(scope)
         policy, audience = await self.policy_for(scope), await self.audience_for(scope)
         explanation = policy.explain(handshake, audience)
-        return explanation._replace(decision=self.decide(policy, handshake, audience))
+        decision = self.decide(
+            policy, handshake, audience, negotiates=bool(scope.get("subprotocols"))
+        )
+        return explanation._replace(decision=decision)
 
     async def policy_for(self, scope: Scope) -> Policy:
         """Return the policy for this endpoint or, with a hook, for this handshake."""
-        site, origins = await aget_policy(), self.allowed_origins
-        if not callable(origins):
-            return endpoint_policy(site, origins, self.name)
+        origins = self.allowed_origins
+        if callable(origins):
+            origins = await self.origins_for(scope)
+        return endpoint_policy(await aget_policy(), origins, self.name)
+
+    async def origins_for(self, scope: Scope) -> Origins | None:
+        """Return the origins of this endpoint or, with a hook, for this handshake."""
+        if not callable(self.allowed_origins):
+            return self.allowed_origins
         try:
-            found = await run_hook(origins, scope, then=as_list)
-            return endpoint_policy(site, found, self.name)
+            found: Origins | None = await run_hook(
+                self.allowed_origins, scope, then=as_list
+            )
+            return found
         except Exception:
             # Stricter, never looser, and no 500 for a stranger to provoke.
             log_failure(f"get_allowed_origins() of {self.name}")
-            return endpoint_policy(site, (), self.name)
+            return ()
 
     async def audience_for(self, scope: Scope) -> str:
         """Return the audience of this endpoint or, with a hook, of this handshake."""
@@ -211,14 +260,77 @@ class OriginGuard:
             log_failure(f"get_audience() of {self.name}")
             return ""
 
-    def decide(self, policy: Policy, handshake: Handshake, audience: str) -> Decision:
-        """Decide about a handshake at this endpoint."""
+    def decide(
+        self,
+        policy: Policy,
+        handshake: Handshake,
+        audience: str,
+        *,
+        with_token: bool = False,
+        negotiates: bool = True,
+    ) -> Decision:
+        """
+        Decide about a handshake at this endpoint, as far as no token is verified.
+
+        One that came along may vouch for a client without origin, never for a wrong
+        origin; beside it the cookies do not count. Who only asks ``negotiates`` no
+        subprotocol.
+        """
         decision = policy.decide(handshake, audience)
-        if self.require_token and decision:
+        if with_token:
+            if (
+                decision.reason is Reason.MISSING
+                and policy.missing is MissingOrigin.REQUIRE_TOKEN
+            ):
+                decision = _VOUCHED
+            decision = decision._replace(credentials=False)
+        elif self.require_token and decision:
             return Decision(False, Reason.TOKEN_REQUIRED)
-        if self.subprotocols and decision and not self.common_subprotocol(handshake):
+        if (
+            negotiates
+            and self.subprotocols
+            and decision
+            and not self.common_subprotocol(handshake)
+        ):
             return Decision(False, Reason.NO_COMMON_SUBPROTOCOL)
         return decision
+
+    async def verify(
+        self,
+        credential: Credential,
+        handshake: Handshake,
+        audience: str,
+        secret_headers: Mapping[bytes, bytes],
+    ) -> Verified | Reason:
+        """Verify the token of a handshake; without a database, no token holds."""
+        if credential.secret is None:
+            return credential.problem or Reason.TOKEN_MALFORMED
+        cookies = secret_headers.get(b"cookie")
+        try:
+            return await averify(
+                credential.secret,
+                handshake.origin,
+                audience,
+                session_key=session_key_in(cookies) if cookies else "",
+            )
+        except Exception:
+            log_failure("verifying a token")
+            return Reason.TOKEN_UNAVAILABLE
+
+    async def claim(
+        self,
+        scope: Scope,
+        cookies: bytes,
+        token: ConnectionToken | None,
+        session_key: str,
+    ) -> Claim:
+        """Say what a connection rests upon; at the least, its session has to stand."""
+        verified = Verified(token, session_key) if token else None
+        try:
+            return await claim_for(scope, cookies, verified)
+        except Exception:
+            log_failure("reading the session of a handshake")
+            return Claim(session_key=session_key_in(cookies))
 
     def common_subprotocol(self, handshake: Handshake) -> str | None:
         """Return the first of our subprotocols that the client offered too."""
@@ -231,76 +343,6 @@ class OriginGuard:
         if common is None and MARKER in (scope.get("subprotocols") or ()):
             return MARKER
         return common
-
-
-class CheckedOrigins(tuple[str, ...]):
-    """An endpoint's list, read once; it keeps its policy: no handshake walks a list."""
-
-    _compiled: tuple[Policy, Policy] | None = None
-
-    def policy(self, site: Policy, name: str) -> Policy:
-        """Return the policy of this list, compiled anew where the site's is another."""
-        compiled = self._compiled
-        if compiled is None or compiled[0] is not site:
-            compiled = self._compiled = site, endpoint_policy(site, tuple(self), name)
-        return compiled[1]
-
-
-def checked_origins(origins: Any, name: str) -> CheckedOrigins:
-    """
-    Return an ``allowed_origins`` attribute as a tuple of readable patterns.
-
-    Raises ImproperlyConfigured, naming the entry, for anything else.
-    """
-    if isinstance(origins, CheckedOrigins):
-        return origins
-    where = f"{name}.allowed_origins"
-    if not is_list(origins):
-        raise ImproperlyConfigured(f"{where} is {origins!r}, not a list of origins.")
-    for index, origin in enumerate(origins):
-        try:
-            read_pattern(origin)
-        except InvalidOrigin as exc:
-            raise ImproperlyConfigured(
-                f"{where}[{index}] is {origin!r}: {exc.problem}. {exc.remedy}"
-            ) from exc
-    return CheckedOrigins(origins)
-
-
-def read_pattern(entry: Any) -> OriginPattern | None:
-    """Read one entry of an endpoint's list; None stands for `SITE`."""
-    return None if entry == SITE else OriginPattern.parse(entry)
-
-
-def endpoint_policy(site: Policy, origins: Origins | None, name: str) -> Policy:
-    """
-    Return the compiled policy of an endpoint.
-
-    Remembered by value, with the site's policy that it builds upon: two mounts of one
-    consumer with different lists stay apart, two with the same list share.
-    """
-    if origins is None:
-        return site
-    if isinstance(origins, CheckedOrigins):
-        return origins.policy(site, name)
-    key = (name, *origins)
-    policy = site.endpoints.get(key)
-    if policy is None:
-        rules = []
-        for index, origin in enumerate(origins):
-            source = f"{name}.allowed_origins[{index}]"
-            try:
-                pattern = read_pattern(origin)
-            except InvalidOrigin as exc:
-                logger.error("%s trusts nobody: %s", source, exc)
-            else:
-                if pattern:
-                    rules.append(Rule(pattern, source))
-        if len(site.endpoints) >= _MAX_ENDPOINT_POLICIES:
-            site.endpoints.clear()
-        policy = site.narrowed_to(rules, with_site=SITE in origins)
-        site.endpoints[key] = policy
-    return policy
 
 
 async def run_hook(
@@ -332,6 +374,47 @@ def log_failure(what: str) -> None:
         logger.exception("%s failed", what)
 
 
+async def answered(
+    policy: Policy,
+    decision: Decision,
+    handshake: Handshake,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> bool:
+    """
+    Answer a no-op handshake where its sender may know; say whether it was answered.
+
+    The site's own doctor may know all that arrived here, also of a denial.
+    """
+    more: dict[str, Any] = {}
+    if is_signed(scope["subprotocols"]):
+        more["seen"] = seen(scope, handshake, policy.site, decision)
+    elif not is_for_page(decision):
+        return False
+    await answer_preflight(decision, handshake, receive, send, **more)
+    return True
+
+
+def record_denial(
+    policy: Policy,
+    handshake: Handshake,
+    audience: str,
+    decision: Decision,
+    *,
+    enforced: bool,
+) -> None:
+    """Tell the operator of a denial: in the audit, and in the log."""
+    audit.record(policy, handshake, audience, decision, enforced=enforced)
+    log_denial(
+        partial(policy.explain, handshake, audience),
+        handshake,
+        decision,
+        policy.fingerprint,
+        enforced=enforced,
+    )
+
+
 def as_list(origins: Any) -> list[str] | None:
     """Return what a hook gave as a list; raises TypeError where it is none."""
     if origins is None:
@@ -346,72 +429,6 @@ def as_list(origins: Any) -> list[str] | None:
 def as_audience(audience: Any) -> str:
     """Return what a hook gave as an audience; None is none."""
     return "" if audience is None else str(audience)
-
-
-def negotiating(send: Send, default: str | None) -> Send:
-    """
-    Wrap send so that accepting selects a subprotocol where the application names none.
-
-    Chromium fails a handshake that offered some and was given none. A credential is
-    never selected: it would stand in the response, and in logs.
-    """
-
-    async def negotiating_send(message: Message) -> None:
-        if message["type"] == "websocket.accept":
-            chosen = message.get("subprotocol")
-            if chosen is None or chosen.startswith(CREDENTIAL_PREFIX):
-                message = {**message, "subprotocol": default}
-        await send(message)
-
-    return negotiating_send
-
-
-def admitted_scope(scope: Scope, admission: Admission) -> Scope:
-    """Return the scope that the application sees: what it may have, and why."""
-    scope = dict(scope)
-    scope["wsorigin"] = admission
-    withheld = admission.enforced and not admission.decision.credentials
-    headers = scope.get("headers") or ()
-    if withheld:
-        if b"cookie" in map(itemgetter(0), headers):
-            log_withheld(admission.handshake, admission.decision)
-        withhold_session(scope)
-    if scope.get("subprotocols"):
-        scope["subprotocols"] = list(
-            filter(is_application_subprotocol, scope["subprotocols"])
-        )
-    # By the header itself too: where one name in it is broken, granian reads none, and
-    # hypercorn only one of two headers.
-    if withheld or SUBPROTOCOL_HEADER in map(itemgetter(0), headers):
-        scope["headers"] = list(application_headers(headers, withheld=withheld))
-    return scope
-
-
-def application_headers(
-    headers: Headers, *, withheld: bool
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the headers without our token, and without cookies that do not count."""
-    for name, value in headers:
-        if name == SUBPROTOCOL_HEADER:
-            offered = (one.strip() for one in value.decode("latin-1").split(","))
-            kept = ", ".join(filter(is_application_subprotocol, offered))
-            if kept:
-                yield name, kept.encode("latin-1")
-        elif not (withheld and name == b"cookie"):
-            yield name, value
-
-
-def withhold_session(scope: dict[str, Any]) -> None:
-    """Empty what middleware outside the guard has already read from the cookies."""
-    if "cookies" in scope:
-        scope["cookies"] = {}
-    if "session" in scope:
-        scope["session"] = import_module(settings.SESSION_ENGINE).SessionStore()
-    if "user" in scope:
-        # Not at import: this needs the app registry, and not all projects have auth.
-        from django.contrib.auth.models import AnonymousUser
-
-        scope["user"] = AnonymousUser()
 
 
 _announcements: Final[set[asyncio.Task[Any]]] = set()

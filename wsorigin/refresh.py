@@ -172,6 +172,11 @@ class CurrentPolicy:
         return self._database if "database" in conf.WSORIGIN_INHERIT else None
 
     @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the policy in force, as it was last compiled."""
+        return self._fingerprint
+
+    @property
     def is_away(self) -> bool:
         """Whether the database did not answer the last look."""
         return self._is_away

@@ -7,8 +7,8 @@ Found by walking the ASGI application through routers and middleware. Nothing is
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter, get_default_application
@@ -34,6 +34,7 @@ class Route:
     guards: tuple[OriginGuard, ...] = ()
     validators: tuple[OriginValidator, ...] = ()
     patterns: tuple[Any, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -51,7 +52,7 @@ class Route:
                 return None
             rest, _, kwargs = match
             found.update(kwargs)
-        return found
+        return {**found, **self.defaults}
 
 
 def websocket_routes(application: Any = None) -> list[Route]:
@@ -88,6 +89,7 @@ def _walk(app: Any, route: Route) -> Iterator[Route]:
                     route,
                     path=route.path + str(entry.pattern),
                     patterns=(*route.patterns, entry.pattern),
+                    defaults={**route.defaults, **entry.default_args},
                 ),
             )
     elif isinstance(app, OriginGuard):

@@ -64,6 +64,20 @@ class Site:
             return Relation.INSECURE
         return Relation.SAME if self.allows(host) else Relation.FOREIGN_HOST
 
+    def part_of(self, handshake: Handshake) -> Handshake:
+        """Return a handshake with no other headers than those that decide."""
+        names = [b"host", b"origin", b"sec-fetch-site"]
+        if self.use_forwarded_host:
+            names.append(b"x-forwarded-host")
+        if self.use_forwarded_port:
+            names.append(b"x-forwarded-port")
+        if self.proxy_ssl_header:
+            names.append(self.proxy_ssl_header[0])
+        headers = handshake.headers
+        return handshake._replace(
+            headers={name: headers[name] for name in names if name in headers}
+        )
+
     def allows(self, host: str) -> bool:
         """Whether a host passes ``ALLOWED_HOSTS``, by the rules of Django's get_host()."""
         host = host.removesuffix(".")
