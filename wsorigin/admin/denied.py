@@ -50,7 +50,11 @@ _TRUSTABLE: Final = frozenset({Reason.UNLISTED, Reason.OPAQUE})
 _AT_ITS_OWN_HOST: Final = frozenset({Reason.HOST_NOT_ALLOWED, Reason.ORIGIN_REWRITTEN})
 # Where it hung on what the row does not hold: a token, subprotocols, a proxy.
 _DEPENDS_ON_MORE: Final = frozenset(
-    {Reason.TOKEN_REQUIRED, Reason.NO_COMMON_SUBPROTOCOL}
+    {
+        Reason.NO_COMMON_SUBPROTOCOL,
+        Reason.UPGRADE_STRIPPED,
+        *(reason for reason in Reason if reason.startswith("token-")),
+    }
 )
 
 

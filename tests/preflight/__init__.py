@@ -1,0 +1,1 @@
+"""A site whose WebSocket routes have pages over HTTP too, and servers for it."""
