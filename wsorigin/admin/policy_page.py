@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from wsorigin.conf import conf
 from wsorigin.denial import remedy
 from wsorigin.explanation import NoRoute, explain, own_host
+from wsorigin.live import has_shared_layer, open_connections, processes
 from wsorigin.models import readable
 from wsorigin.origins import MAX_LENGTH
 from wsorigin.policy import Policy, Reason, Rule
@@ -90,6 +91,7 @@ def policy_page(request: HttpRequest) -> dict[str, Any]:
         "policy": policy,
         **rules_context(policy, request.GET.get("page", "")),
         "refresh": refresh_state(),
+        "live": live_state(policy),
         "reconciliation": reconciliation_context(),
         "form": form,
         "routes": routes(),
@@ -131,6 +133,24 @@ def refresh_state() -> dict[str, Any]:
         "version": known.version if known else None,
         "age": None if isinf(current.age) else round(current.age, 1),
         "interval": conf.WSORIGIN_REFRESH_INTERVAL,
+    }
+
+
+def live_state(policy: Policy) -> dict[str, Any]:
+    """
+    Return what is known of live connections, and of the processes that have some.
+
+    ``processes`` is None where there is no channel layer to ask them over, or it is
+    away; ``reached`` says how many of them have the policy that is shown.
+    """
+    found = processes()
+    reached = [one for one in found or () if one.fingerprint == policy.fingerprint]
+    return {
+        "connections": open_connections(),
+        "is_shared": has_shared_layer(),
+        "processes": found,
+        "reached": len(reached),
+        "in_all": sum(one.connections for one in found or ()),
     }
 
 

@@ -35,6 +35,7 @@ from wsorigin.patterns import OriginPattern
 from wsorigin.sources import collect
 
 from . import lists
+from .disconnect import PERMISSION, disconnect
 from .filters import SOON, AudienceFilter, ExpiryFilter
 from .form import TrustedOriginForm
 from .log import batched, log
@@ -78,7 +79,7 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
     list_select_related = ["created_by"]
     search_fields = ["pattern", "audience", "note"]
     search_help_text = gettext_lazy("Search origins, audiences, notes and settings.")
-    actions = ["activate", "deactivate", "extend"]
+    actions = ["activate", "deactivate", "extend", "disconnect_selected"]
 
     class Media:
         css = {"all": ["wsorigin/admin.css"]}
@@ -172,6 +173,7 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
                 count,
             ),
             count,
+            _("Live connections that nothing else allows close with it."),
         )
 
     @admin.action(
@@ -211,12 +213,30 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
                 TrustedOrigin.objects.filter(pk__in=batch).update(**values)
         return len(chosen)
 
-    def report(self, request: HttpRequest, message: str, count: int) -> None:
-        """Say how many rows an action changed, and when that counts."""
+    @admin.action(
+        permissions=["disconnect"],
+        description=gettext_lazy("Disconnect the selected trusted origins now"),
+    )
+    def disconnect_selected(
+        self, request: HttpRequest, queryset: QuerySet[TrustedOrigin]
+    ) -> None:
+        # What isn't readable trusts nobody, so that nothing of it is open.
+        readable_rows = (row for row in queryset if state_of(row)[0] != "unreadable")
+        orders = [(row, {"origin": row.pattern}) for row in readable_rows]
+        disconnect(self, request, orders)
+
+    def has_disconnect_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(PERMISSION)
+
+    def report(
+        self, request: HttpRequest, message: str, count: int, consequence: str = ""
+    ) -> None:
+        """Say how many rows an action changed, when that counts, and what follows."""
         level = messages.SUCCESS if count else messages.WARNING
         text = message % {"count": count}
-        if count:
-            text = f"{text} {in_force_within()}"
+        when = in_force_within()
+        if count and when:
+            text = " ".join(filter(None, [text, when, consequence]))
         self.message_user(request, text, level)
 
     # The form -----------------------------------------------------------------------
