@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import timezone
 
+from wsorigin.management.commands.wsorigin import SUBCOMMANDS
 from wsorigin.models import DeniedHandshake, TrustedOrigin
 from wsorigin.policy import Reason
 from wsorigin.testing import override_policy
@@ -238,11 +239,12 @@ def test_every_subcommand_has_help_with_examples(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """--help shows at least two examples."""
-    for subcommand in ("explain", "list", "diff", "trust", "denied", "prune"):
+    for subcommand in SUBCOMMANDS:
         with pytest.raises(SystemExit):
-            call_command("wsorigin", subcommand, "--help")
+            call_command("wsorigin", subcommand.name, "--help")
 
-        assert capsys.readouterr().out.count(f"manage.py wsorigin {subcommand}") >= 2
+        help_text = capsys.readouterr().out
+        assert help_text.count(f"manage.py wsorigin {subcommand.name}") >= 2
 
 
 @pytest.mark.django_db(transaction=True)
@@ -311,11 +313,16 @@ def test_refuses_to_trust_what_is_no_origin(arguments: list[str], message: str) 
     assert not TrustedOrigin.objects.exists()
 
 
-@pytest.mark.parametrize("text", ["7", "d", "7w", "seven days"])
+@pytest.mark.parametrize(
+    "text",
+    ["7", "d", "7w", "seven days", "0d", "nand", "infd", "1.5h", "999999d", "\u0667d"],
+)
 def test_refuses_a_duration_that_is_none(text: str) -> None:
-    """A duration is a number of minutes, hours or days."""
-    with pytest.raises(CommandError, match="invalid duration value"):
+    """A duration is a number of minutes, hours or days; the message shows how."""
+    with pytest.raises(CommandError, match="invalid duration value") as caught:
         run("trust", "https://a.example", "--expires", text)
+
+    assert "such as 30m, 12h or 7d" in str(caught.value)
 
 
 def denial(**fields: Any) -> DeniedHandshake:
@@ -370,8 +377,8 @@ def test_prunes_old_denials() -> None:
     denial(origin="https://old.example", last_seen_at=timezone.now() - timedelta(31))
 
     assert run("denied", "--since", "1m")[1] != "No handshake was denied.\n"
-    assert run("prune")[1] == "Deleted 1 rows of denied handshakes.\n"
-    assert json.loads(run("prune", "--json")[1]) == {"deleted": 0}
+    assert run("prune")[1] == "Deleted 1 rows of denied handshakes and 0 tokens.\n"
+    assert json.loads(run("prune", "--json")[1]) == {"deleted": 0, "tokens": 0}
     DeniedHandshake.objects.all().delete()
     assert run("denied")[1] == "No handshake was denied.\n"
 
