@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,13 @@ def chromium() -> str:
 
 
 @contextmanager
-def open_browser(profile: Path, **options: Any) -> Iterator[BrowserContext]:
+def open_browser(
+    profile: Path, arguments: Sequence[str] = (), **options: Any
+) -> Iterator[BrowserContext]:
     """
     Run Chromium, headless, on a profile directory of its own; yield its one context.
 
-    ``options`` are Playwright's. Everything inside has to be sync: no test of the
+    ``arguments`` are further switches of Chromium's, ``options`` are Playwright's. Everything inside has to be sync: no test of the
     same scope can use an event loop of its own.
     """
     executable = chromium()
@@ -63,7 +65,7 @@ def open_browser(profile: Path, **options: Any) -> Iterator[BrowserContext]:
             profile,
             executable_path=executable,
             headless=True,
-            args=ARGUMENTS,
+            args=[*ARGUMENTS, *arguments],
             **options,
         )
         try:
