@@ -49,7 +49,7 @@ ROW: Final = "https://row.example"
 SITE: Final = "https://site.example"
 
 MARKER: Final = "wsorigin.v1"
-CREDENTIAL: Final = f"{CREDENTIAL_PREFIX}c2VjcmV0"
+CREDENTIAL: Final = served_settings.TOKEN.subprotocol
 OTHER_COOKIE: Final = "other=for-nobody-to-read"
 
 # What same_origin and the lists may answer with where they allow.

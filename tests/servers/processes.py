@@ -76,7 +76,9 @@ def hypercorn(descriptor: int, port: int) -> list[str]:
 
 
 def granian(descriptor: int, port: int) -> list[str]:
-    return ["granian", "--interface", "asginl", "--port", str(port), APPLICATION]
+    # Now and then its worker misses the signal to end, and it waits for that for ever.
+    options = ["--interface", "asginl", "--workers-kill-timeout", "2"]
+    return ["granian", *options, "--port", str(port), APPLICATION]
 
 
 KINDS: Final = [

@@ -8,6 +8,11 @@ import json
 import os
 from typing import Any
 
+from wsorigin.credentials import Secret
+
+# A secret token that each process knows, and that nobody else ever does.
+TOKEN = Secret.parse("wsok_Testing00123456789ABCDEFGHIJKLMNOPQRSTUV4awX2i")
+
 SECRET_KEY = "only for tests"
 DEBUG = False
 ALLOWED_HOSTS = ["site.example", "127.0.0.1", "[::1]"]

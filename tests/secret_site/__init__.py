@@ -1,0 +1,1 @@
+"""A site with users, sessions and tokens, as every kind of server serves it."""
