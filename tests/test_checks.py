@@ -31,6 +31,12 @@ def test_a_plain_project_is_quiet() -> None:
     assert found() == []
 
 
+def redis_layer(*hosts: Any) -> dict[str, Any]:
+    """Return the setting for channels_redis."""
+    backend = "channels_redis.core.RedisChannelLayer"
+    return {"default": {"BACKEND": backend, "CONFIG": {"hosts": hosts}}}
+
+
 CASES = [
     pytest.param(
         "E001",
@@ -111,6 +117,22 @@ CASES = [
         "WSORIGIN_REFRESH_INTERVAL = 5",
         {"WSORIGIN_REFRESH_INTERVAL": 0.5},
         id="no interval",
+    ),
+    pytest.param(
+        "E002",
+        {"WSORIGIN_TOKENS_MUST_EXPIRE": 0},
+        "WSORIGIN_TOKENS_MUST_EXPIRE is 0, not a bool, and reads as True",
+        "WSORIGIN_TOKENS_MUST_EXPIRE = False",
+        {"WSORIGIN_TOKENS_MUST_EXPIRE": False},
+        id="a number that reads as the strict choice",
+    ),
+    pytest.param(
+        "E002",
+        {"WSORIGIN_TICKET_MAX_AGE": 3600},
+        "WSORIGIN_TICKET_MAX_AGE is 3600, and reads as 120",
+        "WSORIGIN_TICKET_MAX_AGE = 30",
+        {"WSORIGIN_TICKET_MAX_AGE": 120},
+        id="a ticket for an hour",
     ),
     pytest.param(
         "E003",
@@ -334,6 +356,18 @@ CASES = [
         id="channel layer in memory",
     ),
     pytest.param(
+        "W016",
+        {"CHANNEL_LAYERS": redis_layer("redis://localhost:6379")},
+        "CHANNEL_LAYERS['default'] gives up on Redis after five seconds",
+        "'socket_timeout': None",
+        {
+            "CHANNEL_LAYERS": redis_layer(
+                {"address": "redis://localhost:6379", "socket_timeout": None}
+            )
+        },
+        id="an impatient channel layer",
+    ),
+    pytest.param(
         "W013",
         {"SESSION_ENGINE": "django.contrib.sessions.backends.cache"},
         "Sessions live in CACHES['default'], which is in memory",
@@ -404,6 +438,23 @@ def test_an_old_daphne_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert message.id == "wsorigin.E007"
     assert message.hint == "pip install 'daphne>=4.2.2'"
+
+
+@pytest.mark.parametrize("redis", ["7.1.0", None])
+def test_other_clients_of_redis_are_patient(
+    redis: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before redis-py 8 there was no time-out; without it there is no such layer."""
+
+    def version(name: str) -> str:
+        if redis is None:
+            raise checks.PackageNotFoundError
+        return redis
+
+    monkeypatch.setattr(checks, "version", version)
+    layers = redis_layer("redis://localhost:6379")
+    with override_settings(CHANNEL_LAYERS=layers):
+        assert list(checks._check_idle_redis(layers["default"])) == []
 
 
 def test_no_daphne_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 
-from .conf import DEFAULTS, SOURCE_NAMES, conf, is_list, is_positive
+from .conf import DEFAULTS, MAX_TICKET_AGE, SOURCE_NAMES, conf, is_list, is_positive
 from .origins import InvalidOrigin
 from .patterns import OriginPattern, PatternKind, compiled, normalisations
 from .policy import MissingOrigin
@@ -50,6 +50,7 @@ IDS: Final = {
     "W013": "storage that other processes do not see",
     "W014": "nothing says that the site is https",
     "W015": "a Content Security Policy without the site's sockets",
+    "W016": "a channel layer that hangs up on idle sockets",
     "I001": "an entry that was normalised",
 }
 
@@ -101,7 +102,8 @@ def check_settings(**_: Any) -> Iterator[CheckMessage]:
             if not isinstance(value, bool):
                 yield finding(
                     "E002",
-                    f"{name} is {value!r}, not a bool, and reads as False.",
+                    f"{name} is {value!r}, not a bool, and reads as "
+                    f"{getattr(conf, name)}.",
                     f"Write {name} = {str(value).lower() in {'1', 'true', 'yes', 'on'}}.",
                 )
         elif isinstance(default, int):
@@ -111,6 +113,13 @@ def check_settings(**_: Any) -> Iterator[CheckMessage]:
                     f"{name} is {value!r}, not a number above zero, and reads as "
                     f"{default}.",
                     f"Write {name} = {default}.",
+                )
+            elif name == "WSORIGIN_TICKET_MAX_AGE" and value > MAX_TICKET_AGE:
+                yield finding(
+                    "E002",
+                    f"{name} is {value!r}, and reads as {MAX_TICKET_AGE}: a ticket is "
+                    "fetched to be used at once.",
+                    f"Write {name} = {default}; what lives longer is a token.",
                 )
         elif not is_list(value):
             fixed = value.split(",") if isinstance(value, str) else []
@@ -394,8 +403,10 @@ def _check_shared_storage() -> Iterator[CheckMessage]:
             "CHANNEL_LAYERS['default'] is in memory: other processes do not see it.",
             "CHANNEL_LAYERS = {'default': {'BACKEND': "
             "'channels_redis.core.RedisChannelLayer', "
-            "'CONFIG': {'hosts': ['redis://localhost:6379']}}}",
+            "'CONFIG': {'hosts': [{'address': 'redis://localhost:6379', "
+            "'socket_timeout': None}]}}}",
         )
+    yield from _check_idle_redis(layers.get("default", {}))
     alias = settings.SESSION_CACHE_ALIAS
     backend = settings.CACHES.get(alias, {}).get("BACKEND", "")
     if settings.SESSION_ENGINE.endswith(".cache") and "LocMem" in backend:
@@ -405,6 +416,35 @@ def _check_shared_storage() -> Iterator[CheckMessage]:
             "do not see them.",
             "SESSION_ENGINE = 'django.contrib.sessions.backends.db'",
         )
+
+
+def _check_idle_redis(layer: dict[str, Any]) -> Iterator[CheckMessage]:
+    """
+    Check whether channels_redis waits longer for messages than redis-py lets it.
+
+    redis-py 8 gives up after five seconds by default, which is how long the core layer
+    asks Redis to wait (redis-py issue 4091, channels_redis issue 422).
+    """
+    if layer.get("BACKEND") != "channels_redis.core.RedisChannelLayer":
+        return
+    try:
+        is_patient = int(version("redis").partition(".")[0]) < _IMPATIENT_REDIS
+    except PackageNotFoundError:
+        return
+    hosts = layer.get("CONFIG", {}).get("hosts", [("localhost", 6379)])
+    if is_patient or all(
+        isinstance(host, dict) and "socket_timeout" in host for host in hosts
+    ):
+        return
+    yield finding(
+        "W016",
+        "CHANNEL_LAYERS['default'] gives up on Redis after five seconds without a "
+        "message (redis-py 8), and every idle consumer's socket closes with 1011.",
+        "'hosts': [{'address': 'redis://localhost:6379', 'socket_timeout': None}]",
+    )
+
+
+_IMPATIENT_REDIS: Final = 8
 
 
 def _connect_sources() -> Iterator[tuple[str, list[str]]]:
