@@ -5,17 +5,12 @@ import os
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
-from django.urls import path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 # First, because it sets Django up: what is imported below may use models.
 django_application = get_asgi_application()
 
-from .consumers import PricesConsumer  # noqa: E402
-
-websocket_urlpatterns = [
-    path("ws/prices/", PricesConsumer.as_asgi()),
-]
+from .routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
