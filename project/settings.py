@@ -1,13 +1,16 @@
 """
 Settings of the demo project: what a small project with wsorigin has, and no more.
 
-It runs from a fresh checkout; what it writes goes into one directory, ``var/``.
+It runs from a fresh checkout; what it writes goes into one directory, ``var/``. With
+DATABASE_URL and REDIS_URL in the environment it runs on PostgreSQL and Redis, in as many
+processes as it takes.
 """
 
 import os
 import tempfile
 from pathlib import Path
 
+import dj_database_url
 from django.core.management.utils import get_random_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -43,6 +46,7 @@ INSTALLED_APPS = [
     "wsorigin",
 ]
 MIDDLEWARE = [
+    "wsorigin.middleware.StrippedUpgradeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -69,11 +73,24 @@ TEMPLATES = [
     },
 ]
 DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": VAR_DIR / "demo.sqlite3",
-    },
+    # Such as postgres://user:password@localhost/demo.
+    "default": dj_database_url.parse(database_url)
+    if (database_url := os.environ.get("DATABASE_URL"))
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": VAR_DIR / "demo.sqlite3"},
 }
+# Such as redis://localhost:6379/0. Without one, each process finds by itself what the
+# others changed, within WSORIGIN_REFRESH_INTERVAL instead of at once.
+if redis_url := os.environ.get("REDIS_URL"):
+    CHANNEL_LAYERS = {
+        "default": {
+            # Or channels_redis.pubsub.RedisPubSubChannelLayer: both do.
+            "BACKEND": os.environ.get(
+                "REDIS_LAYER", "channels_redis.core.RedisChannelLayer"
+            ),
+            # With redis-py 8's own time-out, consumers end after five idle seconds.
+            "CONFIG": {"hosts": [{"address": redis_url, "socket_timeout": None}]},
+        },
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 
