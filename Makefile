@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/python -m project.demo
 
 test: $(READY)
-	$(BIN)/python $(if $(COVERAGE),-m coverage run )-m pytest $(ARGS)
+	$(BIN)/python $(if $(COVERAGE),-m coverage run $(filter-out 1,$(COVERAGE)) )-m pytest $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
