@@ -185,6 +185,8 @@ class Watcher:
         policy = await aget_policy()
         if policy is self._policy:
             return
+        # At once: who was let in by another policy meanwhile has to be told apart.
+        self._policy = policy
         connections, doomed = list(self.connections), list[_Doomed]()
         for number, connection in enumerate(connections, start=1):
             decision = connection.decide(policy)
@@ -195,7 +197,6 @@ class Watcher:
                 doomed.append((connection, CLOSE_ORIGIN, "session withheld"))
             if number % _DECIDED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        self._policy = policy
         await self._end(doomed)
 
     def _found(self, findings: Findings) -> Iterator[_Doomed]:
@@ -228,19 +229,22 @@ class Watcher:
         """Close connections, a few at a time, and log a line for each kind."""
         remaining = iter(doomed)
         counts: Counter[tuple[int, str, bool]] = Counter()
-        while batch := list(islice(remaining, _ENDED_AT_ONCE)):
-            await _keep_clear_of_the_second()
-            for connection, code, why in batch:
-                counts[code, why, connection.enforced] += 1
-                self.connections.discard(connection)
-                if connection.enforced:
-                    connection.end(code)
-            await asyncio.sleep(0)
-        for (code, why, enforced), count in counts.items():
-            done = "closed" if enforced else "would close (report-only)"
-            logger.warning(
-                "%s connections=%d code=%d reason=%s", done, count, code, why
-            )
+        try:
+            while batch := list(islice(remaining, _ENDED_AT_ONCE)):
+                await _keep_clear_of_the_second()
+                for connection, code, why in batch:
+                    counts[code, why, connection.enforced] += 1
+                    self.connections.discard(connection)
+                    if connection.enforced:
+                        connection.end(code)
+                await asyncio.sleep(0)
+        finally:
+            # With the last connection goes this task: then it ends here.
+            for (code, why, enforced), count in counts.items():
+                done = "closed" if enforced else "would close (report-only)"
+                logger.warning(
+                    "%s connections=%d code=%d reason=%s", done, count, code, why
+                )
 
 
 async def _keep_clear_of_the_second() -> None:
