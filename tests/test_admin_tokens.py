@@ -29,6 +29,7 @@ from wsorigin.admin import TrustedOriginAdmin, samples
 from wsorigin.admin.disconnect import disconnect_users
 from wsorigin.credentials import Secret, TokenKind
 from wsorigin.guard import OriginGuard
+from wsorigin.live.watcher import hints
 from wsorigin.models import ConnectionToken, Disconnection, TrustedOrigin
 from wsorigin.policy import Reason
 from wsorigin.refresh import get_policy
@@ -1314,6 +1315,7 @@ def test_the_policy_page_asks_the_other_processes(
             away = text_of(admin_client.get(f"{TRUSTED}policy/"))
         finally:
             redis.thaw()
+            hints.stop()  # or it would go on with this server, after its end
 
     assert "at once, in every process: the channel layer tells them" in page
     assert "Processes reached 1 of 1 has this policy" in page

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from http.server import HTTPServer, SimpleHTTPRequestHandler
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -262,7 +262,8 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Serve other people's pages, which are files."""
     folder = tmp_path_factory.mktemp("sites")
     handler = partial(QuietHandler, directory=str(folder))
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
+    # Threads, since a browser opens connections ahead, and says nothing on them.
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         yield Site(folder, server.server_port)

@@ -48,10 +48,29 @@ def eventually(condition: Callable[[], object], within: float = 10) -> None:
         time.sleep(0.02)
 
 
+def process(
+    heard: Callable[[Hint], None] = lambda _: None, about: Process = ME
+) -> Hints:
+    """Return the hints of another process."""
+    _started.append(Hints(heard, lambda: about))
+    return _started[-1]
+
+
+_started: list[Hints] = []
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """Leave no thread behind that talks to a server which is gone."""
+    yield
+    while _started:
+        _started.pop().stop()
+
+
 def listener() -> tuple[Hints, list[Hint]]:
     """Return a process's hints, listening already, and what they hear."""
     heard: list[Hint] = []
-    hints = Hints(heard.append, lambda: ME)
+    hints = process(heard.append)
     assert hints.listen()
     return hints, heard
 
@@ -80,7 +99,7 @@ def outages(caplog: pytest.LogCaptureFixture, *hints: Hints) -> list[str]:
 def test_one_process_hears_what_another_tells() -> None:
     """A name and a number, no secret."""
     _, heard = listener()
-    speaker = Hints(lambda _: None, lambda: ME)
+    speaker = process()
     say_until_heard(speaker, heard, TOKEN)
     speaker.send(Hint("origins"))
 
@@ -92,9 +111,9 @@ def test_processes_say_what_they_are() -> None:
     """The policy that each has, and how many connections; whoever asks is one of them."""
     other = Process("other:2", "000000000000", 0)
     heard: list[Hint] = []
-    listening = Hints(heard.append, lambda: other)
+    listening = process(heard.append, other)
     listening.listen()
-    asking = Hints(lambda _: None, lambda: ME)
+    asking = process()
     say_until_heard(asking, heard, TOKEN)
 
     answers = asking.ask() or []
@@ -107,7 +126,7 @@ def test_nobody_answers_over_a_layer_that_is_away(
 ) -> None:
     """That is said, too, and soon."""
     monkeypatch.setattr(module, "_SEND_PATIENCE", 0.5)
-    asking = Hints(lambda _: None, lambda: ME)
+    asking = process()
     assert asking.ask() is not None
     redis.freeze()
     try:
@@ -120,7 +139,7 @@ def test_nobody_answers_over_a_layer_that_is_away(
 def test_what_strangers_say_on_the_layer_is_not_understood() -> None:
     """A hint is only ever followed by a look, anything else by nothing."""
     _, heard = listener()
-    speaker = Hints(lambda _: None, lambda: ME)
+    speaker = process()
     say_until_heard(speaker, heard, TOKEN)
     strange = {"type": "wsorigin.strange", "what": "token", "key": "8"}
     assert speaker._loop
@@ -136,7 +155,7 @@ def test_what_strangers_say_on_the_layer_is_not_understood() -> None:
 async def test_an_event_loop_does_not_wait_for_the_layer(redis: Redis) -> None:
     """The hint is on its way, however long that is."""
     _, heard = listener()
-    speaker = Hints(lambda _: None, lambda: ME)
+    speaker = process()
     speaker.listen()
     redis.freeze()
     try:
@@ -157,7 +176,7 @@ def test_an_outage_is_logged_once_and_over_without_a_restart(
     """The poll carries on; nobody waits for a layer that is known to be away."""
     caplog.set_level(logging.INFO)
     _, heard = listener()
-    speaker = Hints(lambda _: None, lambda: ME)
+    speaker = process()
     say_until_heard(speaker, heard, TOKEN)
     heard.clear()
     redis.stop()
@@ -184,7 +203,7 @@ def test_who_was_forgotten_by_the_layer_joins_again(
     """Groups are lost when Redis is emptied."""
     monkeypatch.setattr(module, "_REJOIN_EVERY", 0.2)
     _, heard = listener()
-    speaker = Hints(lambda _: None, lambda: ME)
+    speaker = process()
     say_until_heard(speaker, heard, TOKEN)
     heard.clear()
     redis.client().flushall()
@@ -196,7 +215,7 @@ def test_who_was_forgotten_by_the_layer_joins_again(
 def test_what_waits_is_bounded(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer that takes nothing costs so much memory and no more."""
     monkeypatch.setattr(module, "_MAX_PENDING", 3)
-    speaker = Hints(lambda _: None, lambda: ME)
+    speaker = process()
     speaker.listen()
     speaker._is_away = True  # nobody waits
     redis.freeze()
@@ -216,7 +235,7 @@ def test_redis_that_is_impatient_is_no_outage(
     """redis-py 8 raises where nothing comes for a while; so does a short time-out."""
     with override_settings(**layer(CORE, address=redis.url, socket_timeout=0.1)):
         hearer, heard = listener()
-        speaker = Hints(lambda _: None, lambda: ME)
+        speaker = process()
         say_until_heard(speaker, heard, TOKEN)
         time.sleep(0.5)  # several times what it is patient for
         say_until_heard(speaker, heard, Hint("user", "1"))
@@ -235,12 +254,27 @@ def test_no_thread_without_a_layer_that_others_share(settings: dict[str, Any]) -
     """There is nobody to tell."""
     before = set(threading.enumerate())
     with override_settings(**settings):
-        hints = Hints(lambda _: None, lambda: ME)
+        hints = process()
         hints.send(TOKEN)
 
         assert hints.ask() is None
         assert not hints.listen()
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.usefixtures("shared_layer")
+def test_a_thread_that_was_ended_starts_again() -> None:
+    """Whoever takes the layer away ends it; the next hint needs it again."""
+    before = set(threading.enumerate())
+    _, heard = listener()
+    speaker = process()
+    say_until_heard(speaker, heard, TOKEN)
+    for _ in range(2):
+        speaker.stop()
+    heard.clear()
+
+    assert len(set(threading.enumerate()) - before) == 1  # the listener's
+    say_until_heard(speaker, heard, TOKEN)
 
 
 def test_a_session_s_name_is_not_its_key() -> None:

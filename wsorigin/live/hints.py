@@ -74,6 +74,7 @@ class Hints:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._layer: Any = None
+        self._listening: asyncio.Task[None] | None = None
         self._free = threading.Semaphore(_MAX_PENDING)
         self._is_away = False
 
@@ -120,7 +121,8 @@ class Hints:
             if self._thread is None or not self._thread.is_alive():
                 started = threading.Event()
                 self._thread = threading.Thread(
-                    target=lambda: asyncio.run(self._run(started)),
+                    target=self._in_thread,
+                    args=[started],
                     name="wsorigin-hints",
                     daemon=True,
                 )
@@ -128,7 +130,19 @@ class Hints:
                 started.wait()
         return True
 
+    def stop(self) -> None:
+        """End the thread, for those who take the layer away: it starts when needed."""
+        if self._thread and self._thread.is_alive() and self._loop and self._listening:
+            self._loop.call_soon_threadsafe(self._listening.cancel)
+            self._thread.join(_SEND_PATIENCE)
+        self._thread = None
+
+    def _in_thread(self, started: threading.Event) -> None:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(self._run(started))
+
     async def _run(self, started: threading.Event) -> None:
+        self._listening = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
         self._joined = asyncio.Event()
         # A layer of our own: those of channels_redis keep state for each event loop,
@@ -142,6 +156,7 @@ class Hints:
             async with asyncio.timeout(_SEND_PATIENCE):
                 message = {"type": "wsorigin.hint", **hint._asdict()}
                 await self._layer.group_send(_GROUP, message)
+            self._note_back()
         except Exception as exc:
             self._note(exc)
         finally:
@@ -172,9 +187,7 @@ class Hints:
     async def _listen(self, channel: str) -> None:
         async with asyncio.timeout(_REJOIN_EVERY):
             await self._layer.group_add(_GROUP, channel)
-            if self._is_away:
-                logger.info("the channel layer is back")
-                self._is_away = False
+            self._note_back()
             self._channel = channel
             self._joined.set()
             while True:
@@ -200,6 +213,12 @@ class Hints:
                 "WSORIGIN_REFRESH_INTERVAL instead of at once",
                 type(exc).__name__,
             )
+
+    def _note_back(self) -> None:
+        """Log that an outage is over."""
+        if self._is_away:
+            self._is_away = False
+            logger.info("the channel layer is back")
 
 
 def has_shared_layer() -> bool:
