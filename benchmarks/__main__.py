@@ -10,14 +10,16 @@ import argparse
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import django
 
-from .plot import Line, chart
-from .rounds import TIMES, Effort, Promise, Result, machine, measure, number
+from . import compare
+from .rounds import Effort, Promise, machine
 
 RESULTS: Final = Path(__file__).parent / "results"
 
@@ -26,49 +28,70 @@ QUICK: Final = Effort(rounds=3, sample_ns=100_000, too_slow_ns=10_000_000)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, write."""
-    options = parser().parse_args(arguments)
+    """Measure, print, write; exit with 1 where a comparison finds something worse."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
     django.setup()
     # Not at import: they read Django's settings.
-    from . import decision, flood, refresh
+    from . import decision, parts
 
+    options = parser(parts.NAMES).parse_args(arguments)
     effort = QUICK if options.quick else FULL
+    if options.rounds:
+        effort = replace(effort, rounds=options.rounds)
     about = machine(*decision.PACKAGES)
     print(heading(about, effort))
-    results = []
-    for comparison in decision.comparisons(quick=options.quick):
-        results.append(measure(comparison, effort))
-        print("", *table(results[-1]), sep="\n", flush=True)
-    kept_up = refresh.results(quick=options.quick)
-    print("", *refresh.table(kept_up), sep="\n", flush=True)
-    flooded = flood.results(quick=options.quick)
-    print("", *flood.lines(flooded), sep="\n", flush=True)
-    promises = [*decision.promises(results), *refresh.promises(kept_up)]
-    print("", *sentences(promises), sep="\n")
-
+    rows: list[dict[str, Any]] = []
     report = {
         "machine": about,
         "quick": options.quick,
         "rounds": effort.rounds,
-        "rows": [row for result in results for row in result.rows()],
-        "too_slow": [row for result in results for row in result.too_slow_rows()],
-        "refresh": kept_up,
-        "flood": flooded,
-        "promises": [promise.row() for promise in promises],
+        "rows": rows,
     }
-    write(options.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    for result in results:
-        write(options.svg / f"{slug(result)}.svg", picture(result))
+    promises: list[Promise] = []
+    for name in options.only or parts.NAMES:
+        for piece in parts.measured(name, quick=options.quick, effort=effort):
+            print("", *piece.lines, sep="\n", flush=True)
+            rows += piece.rows
+            report |= piece.more
+            promises += piece.promises
+            for title, picture in piece.pictures.items():
+                write(options.svg / f"{slug(title)}.svg", picture)
+    print("", *sentences(promises), sep="\n")
+    report["promises"] = [promise.row() for promise in promises]
+    write(options.json, document(report))
+    if options.compare:
+        stored = json.loads(options.compare.read_text(encoding="utf-8"))
+        fell = list(compare.fallen(stored["rows"], rows))
+        print("", *compare.lines(fell), sep="\n")
+        if fell:
+            sys.exit(1)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(parts: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure wsorigin beside its peers."
     )
     parser.add_argument(
         "--quick", action="store_true", help="only prove that it runs, in seconds"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=parts,
+        help="measure one part; may be given several times",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help=f"how often contenders take turns (default: {FULL.rounds}, quick {QUICK.rounds})",
+    )
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="FILE",
+        help="say which ratios are worse than in the results of another run",
     )
     parser.add_argument(
         "--json",
@@ -91,64 +114,37 @@ def heading(about: dict[str, Any], effort: Effort) -> str:
     """Say what is measured on, and how."""
     packages = ", ".join(f"{name} {at}" for name, at in about["packages"].items())
     return (
-        f"{about['python']}, {about['cpus']} CPUs; {packages}\n"
-        f"CPU time of one call in µs, median of {effort.rounds} interleaved rounds."
+        f"{about['python']}, {about['cpus']} CPUs, load {about['load']}; {packages}\n"
+        f"Medians of {effort.rounds} interleaved rounds or fewer; time is the CPU's, in µs, "
+        "where no other unit is named."
     )
-
-
-def table(result: Result) -> Iterator[str]:
-    """Yield the lines of a table: contenders down, sizes across."""
-    comparison = result.comparison
-    sizes = sorted({size for _, size in result.samples})
-    heads = [f"{size:,}" for size in sizes]
-    yield f"{comparison.question}: {comparison.case}"
-    yield _line("rules", heads, f"{TIMES} {comparison.reference}")
-    for name in result.names:
-        measured = result.sizes(name)
-        cells = [
-            number(result.micros(name, size).median) if size in measured else "-"
-            for size in sizes
-        ]
-        ratio = ""
-        if measured:
-            at = measured[-1]
-            ratio = str(result.ratio((name, at), (comparison.reference, at)))
-            ratio += f" at {at:,}"
-        yield _line(name, cells, ratio)
-    for name, size in result.too_slow.items():
-        yield f"  {name}: not measured from {size:,} on, where one call is too slow"
-
-
-def _line(name: str, cells: Sequence[str], last: str) -> str:
-    return f"  {name:<20}" + "".join(f"{cell:>10}" for cell in cells) + f"   {last}"
 
 
 def sentences(promises: Sequence[Promise]) -> Iterator[str]:
     """Yield each promise with what became of it, and below it the cases."""
     for promise in promises:
         yield str(promise)
+        width = max(32, *(len(case) + 2 for case in promise.cases))
         for case, ratio in promise.cases.items():
-            yield f"    {case:<32}{ratio}"
+            yield f"    {case:<{width}}{ratio}"
 
 
-def picture(result: Result) -> str:
-    """Draw a result: a line for each contender."""
-    comparison = result.comparison
-    lines = [
-        Line(
-            name,
-            [(at, result.micros(name, at).median) for at in result.sizes(name)],
-        )
-        for name in result.names
-    ]
-    title = f"{comparison.question}: {comparison.case}"
-    return chart(title, "number of rules", "CPU time of one call", lines)
+def slug(title: str) -> str:
+    """Return the name of a picture's file."""
+    return re.sub(r"\W+", "-", title.lower()).strip("-")
 
 
-def slug(result: Result) -> str:
-    """Return the name of a result's file."""
-    comparison = result.comparison
-    return re.sub(r"\W+", "-", f"{comparison.question} {comparison.case}".lower())
+def document(report: dict[str, Any]) -> str:
+    """Return a report as JSON, one row a line, so that two compare well."""
+    members = []
+    for name, value in report.items():
+        if isinstance(value, list):
+            rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in value)
+            text = f"[\n{rows}\n]"
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+        members.append(f"{json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(members) + "\n}\n"
 
 
 def write(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,9 +68,9 @@ def measured(module: str, database: dict[str, Any], **options: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def begin(**more: Any) -> dict[str, Any]:
+def begin(*, apps: Iterable[str] = (), **more: Any) -> dict[str, Any]:
     """Set up Django in such a program, make the tables; return the options."""
-    database, options = map(json.loads, sys.argv[1:])
+    database = json.loads(sys.argv[1])
     settings.configure(
         SECRET_KEY=get_random_secret_key(),
         ALLOWED_HOSTS=["chat.example.com"],
@@ -78,6 +78,7 @@ def begin(**more: Any) -> dict[str, Any]:
             "django.contrib.auth",
             "django.contrib.contenttypes",
             "wsorigin",
+            *apps,
         ],
         DATABASES={"default": database},
         USE_TZ=True,
@@ -87,4 +88,9 @@ def begin(**more: Any) -> dict[str, Any]:
     )
     django.setup()
     call_command("migrate", verbosity=0)
-    return dict(options)
+    return asked()
+
+
+def asked() -> dict[str, Any]:
+    """Return the options that such a program was run with."""
+    return dict(json.loads(sys.argv[2]))

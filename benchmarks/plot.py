@@ -1,7 +1,7 @@
 """
-One kind of picture: lines over two logarithmic axes, as SVG.
+Two kinds of pictures, as SVG: lines over two logarithmic axes, and bars.
 
-White behind it, so that it reads on dark pages too; each line has a colour, a mark
+White behind them, so that they read on dark pages too; each line has a colour, a mark
 and a dash of its own, so that it reads without colours.
 """
 
@@ -12,12 +12,18 @@ from html import escape
 from math import ceil, floor, log10
 from typing import Final, NamedTuple
 
+from .rounds import number
+
 _WIDTH: Final = 820
 _HEIGHT: Final = 460
 _LEFT: Final = 76
 _RIGHT: Final = 560
 _TOP: Final = 64
 _BOTTOM: Final = 396
+
+# Of bars: where they begin, and how much room each has.
+_BARS: Final = 320
+_ROW: Final = 30
 
 # Okabe and Ito's colours, which people with colour blindness tell apart.
 _STYLES: Final = (
@@ -83,6 +89,50 @@ def chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) -> str:
                 for x, y in marked
             )
         parts.append(_text(_RIGHT + 64, row + 4, line.name))
+    return "\n".join([*parts, "</svg>", ""])
+
+
+class Bar(NamedTuple):
+    """A name, what it is, from where to where it was, and whether it is one of ours."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    is_ours: bool
+
+
+def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
+    """Draw bars as an SVG document, from zero on; a thin line is the range."""
+    height = _TOP + len(rows) * _ROW + 40
+    most = max(row.high for row in rows) or 1.0
+    scale = (_WIDTH - _BARS - 110) / most
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+        'role="img" font-family="sans-serif" font-size="13" fill="#222">',
+        f"<title>{escape(title)}</title>",
+        '<rect width="100%" height="100%" fill="#fff"/>',
+        _text(16, 32, title, 'font-size="16" font-weight="bold"'),
+    ]
+    for index, row in enumerate(rows):
+        y = _TOP + index * _ROW
+        middle = y + _ROW / 2 - 4
+        weight = ' font-weight="bold"' if row.is_ours else ""
+        parts.append(
+            _text(_BARS - 10, middle + 5, row.name, f'text-anchor="end"{weight}')
+        )
+        colour = _STYLES[0][0] if row.is_ours else "#8a8a8a"
+        parts.append(
+            f'<rect x="{_BARS}" y="{y:.1f}" width="{max(1.0, row.value * scale):.1f}" '
+            f'height="{_ROW - 8}" fill="{colour}"/>'
+        )
+        low, high = _BARS + row.low * scale, _BARS + row.high * scale
+        parts.append(
+            f'<line x1="{low:.1f}" y1="{middle:.1f}" x2="{high:.1f}" '
+            f'y2="{middle:.1f}" stroke="#000" stroke-width="1.5"/>'
+        )
+        parts.append(_text(high + 8, middle + 5, number(row.value)))
+    parts.append(_text(_BARS, height - 14, unit))
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -154,37 +154,46 @@ class Result:
 
 class Promise(NamedTuple):
     """
-    A ratio that we promise not to exceed, and what it was in each case.
+    A bound that we promise to keep, and what it was in each case.
 
-    ``text`` is the sentence, with a place for the ratio.
+    ``text`` is the sentence, with a place for the figure; ``bound`` is the most that it
+    may be or, where ``at_least``, the least.
     """
 
     text: str
-    at_most: float
+    bound: float
     cases: dict[str, Spread]
+    at_least: bool = False
 
     @property
     def worst(self) -> str:
-        """The case with the highest median, which is the one that counts."""
-        return max(self.cases, key=lambda case: self.cases[case].median)
+        """The case with the worst median, which is the one that counts."""
+        pick = min if self.at_least else max
+        return pick(self.cases, key=lambda case: self.cases[case].median)
 
     @property
     def is_met(self) -> bool:
-        """Whether even the worst case stays within."""
-        return self.cases[self.worst].median <= self.at_most
+        """Whether even the worst case keeps it."""
+        median = self.cases[self.worst].median
+        return median >= self.bound if self.at_least else median <= self.bound
+
+    @property
+    def side(self) -> str:
+        """Which side of the bound is the right one, in words."""
+        return "at least" if self.at_least else "at most"
 
     def __str__(self) -> str:
         ratio = self.cases[self.worst]
         verdict = "met" if self.is_met else "not met"
         sentence = self.text.format(number(ratio.median))
-        bounds = f"{number(ratio.low)}-{number(ratio.high)}; at most {self.at_most}"
+        bounds = f"{number(ratio.low)}-{number(ratio.high)}; {self.side} {self.bound}"
         return f"{sentence} ({bounds}): {verdict}"
 
     def row(self) -> dict[str, Any]:
         """Return the promise and what became of it, ready for JSON."""
         return {
             "text": self.text,
-            "at_most": self.at_most,
+            self.side.replace(" ", "_"): self.bound,
             "met": self.is_met,
             "worst": self.worst,
             "cases": {case: ratio._asdict() for case, ratio in self.cases.items()},
@@ -267,11 +276,14 @@ class _Stopwatch:
 
 
 def machine(*packages: str) -> dict[str, Any]:
-    """Describe what was measured on; nothing that identifies the machine."""
+    """
+    Describe what was measured on, and how busy it was before; nothing that identifies.
+    """
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
         "packages": {name: version(name) for name in packages},
     }
 
@@ -279,6 +291,6 @@ def machine(*packages: str) -> dict[str, Any]:
 def number(value: float) -> str:
     """Write a number with three digits that count."""
     for digits, bound in ((3, 0.1), (2, 10), (1, 100)):
-        if value < bound:
+        if abs(value) < bound:
             return f"{value:.{digits}f}"
     return f"{value:,.0f}"
