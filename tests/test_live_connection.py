@@ -205,6 +205,13 @@ async def test_a_token_goes_on_vouching_for_a_missing_origin(
     assert bool(connection.decide(policy_of(missing=missing))) is allowed
 
 
+async def test_connections_on_the_same_terms_share_them(server: Server) -> None:
+    """Thousands of pages of one site differ in nothing that is decided about."""
+    one, other = server.connection(), server.connection()
+
+    assert one.terms is other.terms
+
+
 async def test_nothing_of_a_claim_is_shown() -> None:
     """A session's key is as good as its password."""
     assert "secret" not in repr(Claim(token=1, user=2, session_key="secret"))

@@ -241,7 +241,7 @@ class OriginGuard:
             return self.allowed_origins
         try:
             found: Origins | None = await run_hook(
-                self.allowed_origins, scope, then=as_list
+                self.allowed_origins, scope, then=as_origins
             )
             return found
         except Exception:
@@ -415,12 +415,12 @@ def record_denial(
     )
 
 
-def as_list(origins: Any) -> list[str] | None:
-    """Return what a hook gave as a list; raises TypeError where it is none."""
+def as_origins(origins: Any) -> tuple[str, ...] | None:
+    """Return what a hook gave as a list of origins; raises TypeError where it is none."""
     if origins is None:
         return None
     if not isinstance(origins, (str, bytes, Mapping)):
-        listed = list(origins)
+        listed = tuple(origins)
         if all(isinstance(origin, str) for origin in listed):
             return listed
     raise TypeError(f"origins have to be a list of strings, not {origins!r}")

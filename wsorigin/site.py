@@ -65,7 +65,11 @@ class Site:
         return Relation.SAME if self.allows(host) else Relation.FOREIGN_HOST
 
     def part_of(self, handshake: Handshake) -> Handshake:
-        """Return a handshake with no other headers than those that decide."""
+        """
+        Return a handshake with no other headers than those that decide.
+
+        Pages of one origin at one endpoint share it, for as long as they stay.
+        """
         names = [b"host", b"origin", b"sec-fetch-site"]
         if self.use_forwarded_host:
             names.append(b"x-forwarded-host")
@@ -74,9 +78,9 @@ class Site:
         if self.proxy_ssl_header:
             names.append(self.proxy_ssl_header[0])
         headers = handshake.headers
-        return handshake._replace(
-            headers={name: headers[name] for name in names if name in headers}
-        )
+        pairs = tuple((name, headers[name]) for name in names if name in headers)
+        path, origin, _, scheme, subprotocols = handshake
+        return _kept(path, origin, pairs, scheme, subprotocols)
 
     def allows(self, host: str) -> bool:
         """Whether a host passes ``ALLOWED_HOSTS``, by the rules of Django's get_host()."""
@@ -119,6 +123,17 @@ class Site:
         if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5):
             return -1
         return int(digits) or -1
+
+
+@lru_cache(maxsize=1024)
+def _kept(
+    path: str,
+    origin: str | None,
+    headers: tuple[tuple[bytes, bytes], ...],
+    scheme: str | None,
+    subprotocols: tuple[str, ...],
+) -> Handshake:
+    return Handshake(path, origin, dict(headers), scheme, subprotocols)
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from asgiref.sync import markcoroutinefunction
@@ -32,6 +33,12 @@ class Terms(NamedTuple):
     origins: Origins | None
     name: str
     audience: str
+
+
+@lru_cache(maxsize=1024)
+def shared_terms(terms: Terms) -> tuple[Terms, ...]:
+    """Return terms as those of a connection; connections on the same terms share them."""
+    return (terms,)
 
 
 class Connection:
@@ -69,7 +76,7 @@ class Connection:
         enforced: bool = True,
     ) -> None:
         self.handshake = handshake
-        self.terms: tuple[Terms, ...] = (terms,)
+        self.terms = shared_terms(terms)
         self.claim = claim
         self.with_session = with_session
         self.enforced = enforced
