@@ -121,7 +121,6 @@ def start(name: str, env: dict[str, str]) -> Server:
             env=env,
             stdout=log,
             stderr=log,
-            start_new_session=True,
         )
         return Server(process, listener.getsockname(), log)
 
@@ -172,7 +171,6 @@ def redis() -> Iterator[str]:
         process = subprocess.Popen(  # noqa: S603  # our own command
             [program, *options, "--save", "", "--appendonly", "no"],
             stdout=subprocess.DEVNULL,
-            start_new_session=True,
         )
         try:
             _wait_for_port(port)

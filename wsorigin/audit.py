@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 from django.db import close_old_connections, connections, router, transaction
@@ -164,6 +165,8 @@ class Audit:
         self.flush()
 
 
+# The same origins and endpoints come again and again.
+@lru_cache(maxsize=1024)
 def _storable(text: str, length: int) -> str:
     """Escape what a client sent to printable ASCII without tokens, and cut it."""
     return redacted(text).encode("unicode_escape").decode("ascii")[:length]

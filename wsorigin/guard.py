@@ -30,7 +30,7 @@ from .models import ConnectionToken
 from .policy import Decision, Explanation, MissingOrigin, Policy, Reason
 from .preflight import answer_preflight, is_for_page
 from .refresh import aget_policy, policy_in_memory
-from .sessions import session_key_in
+from .sessions import may_have_session, session_key_in
 from .signals import handshake_checked
 from .tokens import Verified, averify, misplaced
 
@@ -178,12 +178,12 @@ class OriginGuard:
         handshake = policy.site.part_of(handshake)
         connection = outer.connection if outer else None
         own: Connection | None = None
-        has_cookies = b"cookie" in secret_headers
+        has_session = may_have_session(secret_headers)
         if decision and connection and connection.enforced is enforced:
             connection.terms += (terms,)
         elif decision:
             claim = NOTHING
-            if token or (decision.credentials and (has_cookies or "user" in scope)):
+            if token or (decision.credentials and (has_session or "user" in scope)):
                 cookies = secret_headers.get(b"cookie", b"")
                 claim = await self.claim(scope, cookies, token, session_key)
                 del cookies

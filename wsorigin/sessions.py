@@ -7,7 +7,7 @@ Through Django's own session engines; a session is never changed here.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib import import_module
 from itertools import islice
 from typing import Any, Final
@@ -35,6 +35,11 @@ def has_sessions() -> bool:
 def session_store() -> Any:
     """Return the class of the project's session engine."""
     return import_module(settings.SESSION_ENGINE).SessionStore
+
+
+def may_have_session(secret_headers: Mapping[bytes, bytes]) -> bool:
+    """Whether there may be a session among the cookies; no more than a glance."""
+    return settings.SESSION_COOKIE_NAME.encode() in secret_headers.get(b"cookie", b"")
 
 
 def session_key_in(cookies: bytes) -> str:
