@@ -552,3 +552,28 @@ async def test_a_partial_may_be_a_hook(origin_client: ClientOf) -> None:
         get_allowed_origins = staticmethod(functools.partial(tenant, "partner"))
 
     assert await answers(Prices.as_asgi(), origin_client) == [PARTNER]
+
+
+async def test_a_base_with_its_own_way_of_serving_keeps_it(
+    origin_client: Callable[..., OriginCommunicator],
+) -> None:
+    """``as_asgi()`` of a project's own base is called, whatever it wraps around."""
+    served = []
+
+    class Counting(AsyncWebsocketConsumer):
+        @classmethod
+        def as_asgi(cls, **initkwargs: Any) -> Any:
+            app = super().as_asgi(**initkwargs)
+
+            async def counted(scope: Any, receive: Any, send: Any) -> None:
+                served.append(scope["path"])
+                await app(scope, receive, send)
+
+            return counted
+
+    class Guarded(OriginGuardMixin, Counting):
+        pass
+
+    with override_policy(inherit=["same-origin"]):
+        assert await origin_client(Guarded.as_asgi(), "/ws/").handshake()
+    assert served == ["/ws/"]

@@ -28,7 +28,7 @@ from wsorigin.consumers import OriginGuardMixin
 from wsorigin.credentials import TokenKind
 from wsorigin.guard import Application, OriginGuard
 from wsorigin.handshake import Handshake
-from wsorigin.live import Connection, Hint, Terms, open_connections, watcher
+from wsorigin.live import Connection, Hint, Terms, events, open_connections, watcher
 from wsorigin.models import ConnectionToken, Disconnection, TrustedOrigin
 from wsorigin.policy import SITE
 from wsorigin.refresh import aget_policy
@@ -417,6 +417,40 @@ async def test_who_has_no_session_has_none_to_lose(
     assert await socket.is_open()
 
 
+class Broken:
+    """A user that cannot be read, as where middleware is lazy and the database away."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        raise RuntimeError
+
+
+async def test_a_session_that_cannot_be_read_has_to_stand_at_the_least(
+    opened: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The handshake goes on; what its cookie names is looked after all the same."""
+
+    async def with_broken_user(scope: Any, receive: Any, send: Any) -> None:
+        await GuardedAsyncEcho.as_asgi()({**scope, "user": Broken()}, receive, send)
+
+    client = await log_in(await make_user())
+    socket = await opened(with_broken_user, cookies=client.cookies)
+    assert "reading the session of a handshake failed" in caplog.text
+    assert await socket.is_open()
+    await sync_to_async(client.logout)()
+
+    assert await socket.ended() == 4401
+
+
+async def test_a_log_out_without_a_session_ends_nothing(opened: Opener) -> None:
+    """Whoever authenticates by a header has none."""
+    socket = await opened(cookies=(await log_in(await make_user())).cookies)
+    events.logged_out(RequestFactory().get("/"))
+
+    assert not watcher()._hints
+    assert await socket.is_open()
+
+
 async def test_a_log_in_ends_nothing(opened: Opener) -> None:
     """It writes the user too: only the fields that matter are told."""
     user = await make_user()
@@ -531,6 +565,21 @@ async def test_an_origin_that_is_trusted_no_more_is_cut_off(
 
     assert await socket.ended() == 4403
     assert AsyncEcho.codes == [4403]
+    assert await rest.is_open()
+
+
+@pytest.mark.usefixtures("database_only")
+async def test_many_connections_are_decided_about_a_few_at_a_time(
+    opened: Opener,
+) -> None:
+    """Other work of the event loop has its turn in between; none is forgotten."""
+    row, _ = await trust(APP), await trust(OTHER)
+    guarded = OriginGuard(AsyncEcho.as_asgi())
+    sockets = [await opened(guarded, origin=APP) for _ in range(120)]
+    rest = await opened(guarded, origin=OTHER)
+    await change(row, is_active=False)
+
+    assert {await socket.ended() for socket in sockets} == {4403}
     assert await rest.is_open()
 
 

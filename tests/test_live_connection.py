@@ -89,8 +89,7 @@ async def test_an_application_that_waits_in_its_own_task_goes_on(
     log: list[Any] = []
 
     async def application() -> None:
-        log.append(await connection.receive())
-        log.append("cleaned up")
+        log.extend([await connection.receive(), "cleaned up"])
 
     task = asyncio.create_task(application())
     await asyncio.sleep(0)

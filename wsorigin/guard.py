@@ -123,7 +123,7 @@ class OriginGuard:
         if site is None:
             site = await aget_policy()
         if callable(origins):
-            origins = await self.origins_for(scope)
+            origins = await self.origins_for(origins, scope)
         if callable(audience):
             audience = await self.audience_for(scope)
         policy = endpoint_policy(site, origins, self.name)
@@ -232,17 +232,13 @@ class OriginGuard:
         """Return the policy for this endpoint or, with a hook, for this handshake."""
         origins = self.allowed_origins
         if callable(origins):
-            origins = await self.origins_for(scope)
+            origins = await self.origins_for(origins, scope)
         return endpoint_policy(await aget_policy(), origins, self.name)
 
-    async def origins_for(self, scope: Scope) -> Origins | None:
-        """Return the origins of this endpoint or, with a hook, for this handshake."""
-        if not callable(self.allowed_origins):
-            return self.allowed_origins
+    async def origins_for(self, hook: OriginsHook, scope: Scope) -> Origins | None:
+        """Return the origins that a hook gives for a handshake; none where it fails."""
         try:
-            found: Origins | None = await run_hook(
-                self.allowed_origins, scope, then=as_origins
-            )
+            found: Origins | None = await run_hook(hook, scope, then=as_origins)
             return found
         except Exception:
             # Stricter, never looser, and no 500 for a stranger to provoke.

@@ -80,9 +80,16 @@ async def look(claims: Collection[Claim], since: float | None) -> Findings | Non
 
     None where the database gives no answer, which is logged once for each outage.
     """
+    return await _threads.ask(_look, claims, since)
+
+
+def _look(claims: Collection[Claim], since: float | None) -> Findings | None:
     global _is_away
     try:
-        findings = await _threads.ask(_look, claims, since)
+        findings = Findings(
+            ended(claims) if claims else {},
+            list(_orders(since)) if since is not None else [],
+        )
     except Exception:
         if not _is_away:
             logger.exception("connections cannot be looked after; they stay open")
@@ -92,13 +99,6 @@ async def look(claims: Collection[Claim], since: float | None) -> Findings | Non
         logger.info("connections are looked after again")
     _is_away = False
     return findings
-
-
-def _look(claims: Collection[Claim], since: float | None) -> Findings:
-    return Findings(
-        ended(claims) if claims else {},
-        list(_orders(since)) if since is not None else [],
-    )
 
 
 _is_away = False

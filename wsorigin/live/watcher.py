@@ -153,11 +153,9 @@ class Watcher:
         )
         self._looking.add_done_callback(self._looked)
 
-    def _looked(self, task: asyncio.Task[None]) -> None:
+    def _looked(self, _: asyncio.Task[None]) -> None:
         self._looking = None
         self._wake.set()
-        if not task.cancelled() and task.exception():
-            logger.error("looking after connections failed", exc_info=task.exception())
 
     async def _look(self, told: set[Hint], *, is_poll: bool) -> None:
         if is_poll or any(hint.what == "origins" for hint in told):
@@ -174,10 +172,11 @@ class Watcher:
         asked_at = time.monotonic()
         since = asked_at - self._answered_at if wants_orders else None
         findings = await look(claims, since)
-        if findings is not None:
-            if wants_orders:
-                self._answered_at = asked_at
-            await self._end(list(self._found(findings)))
+        if findings is None:
+            return  # no answer ends nothing
+        if wants_orders:
+            self._answered_at = asked_at
+        await self._end(list(self._found(findings)))
 
     async def _look_at_policy(self, told: set[Hint]) -> None:
         if Hint("origins") in told:
