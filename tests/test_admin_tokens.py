@@ -736,7 +736,8 @@ def test_a_line_says_what_there_is_to_know(admin_client: Client) -> None:
     change(row, previous_used_at=timezone.now(), last_used_at=timezone.now() - DAY)
     line = text_of(admin_client.get(f"{LIST}?kind=secret"))
     assert f"wsok_{row.public_id} active secret Feed bob " in line
-    assert "https://a.example 1 token" in line
+    assert "https://a.example" in line
+    assert "more" not in line
     assert "never" not in line
 
 
@@ -1258,8 +1259,8 @@ def run_on_users(rf: Any) -> Callable[[User], list[str]]:
             "Said", (), {"add": lambda _self, _level, text, _tags: said.append(text)}
         )()
         users = Users(User, admin.site)
-        action, _name, _label = users.get_actions(request)["disconnect_users"]
-        action(users, request, User.objects.order_by("pk"))
+        assert "disconnect_users" in users.get_actions(request)
+        disconnect_users(users, request, User.objects.order_by("pk"))
         return said
 
     return run

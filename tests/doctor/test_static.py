@@ -107,7 +107,11 @@ def test_takes_over_the_level_of_any_check(
 ) -> None:
     """Those of other apps count too: they may be the cause."""
     message = checks.CheckMessage(level, "Something.", id="other.X001")
-    registered = {lambda **_: [message]}
+
+    def check(**_: Any) -> list[checks.CheckMessage]:
+        return [message]
+
+    registered = {checks.registry.CheckRegistry().register(check)}
     monkeypatch.setattr(checks.registry.registry, "registered_checks", registered)
     (finding,) = examine_statically()
 

@@ -254,7 +254,9 @@ class RotateForm(forms.Form):
     @property
     def _seen(self) -> str:
         """The digest, so that it is of no use to anybody."""
-        return salted_hmac("wsorigin.admin.rotate", self.token.digest).hexdigest()[:20]
+        return salted_hmac(
+            "wsorigin.admin.rotate", self.token.digest, algorithm="sha256"
+        ).hexdigest()[:20]
 
     @property
     def is_outdated(self) -> bool:
