@@ -404,7 +404,9 @@ async def test_changing_one_s_own_password_ends_the_other_sessions(
     assert await socket.ended() == 4401
 
 
-@pytest.mark.parametrize("cookie", ["", "sessionid=none-of-ours", "other=1"])
+@pytest.mark.parametrize(
+    "cookie", ["", "sessionid=none-of-ours", "other=1", "not-the-sessionid=1"]
+)
 async def test_who_has_no_session_has_none_to_lose(
     cookie: str, application: Application, opened: Opener
 ) -> None:
