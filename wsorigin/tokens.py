@@ -38,14 +38,14 @@ logger = logging.getLogger(__name__)
 
 # A page needs one at a time; more only where many open at once.
 MAX_OUTSTANDING: Final = 20
-# For rotations; and for how long an unused secret may be left.
+# Long enough to deploy the new secret everywhere; longer, and nobody ends the old one.
 MAX_OVERLAP: Final = timedelta(days=30)
 
 # last_used_at tells days from minutes, and a write costs more than all the rest.
 _LAST_USED_EVERY: Final = timedelta(minutes=1)
 # Dead tickets are kept for so long, to say "used" rather than "unknown".
 _TICKETS_KEPT: Final = timedelta(hours=1)
-# Long enough for a page to have found each order; the same clock made them.
+# Every process has found an order by then, those cut off from the database for hours too.
 _DISCONNECTIONS_KEPT: Final = timedelta(days=1)
 # Daphne gives an application five seconds for a handshake.
 _threads: Final = Threads("wsorigin-tokens", 2, most=200, patience=3.0)
@@ -451,7 +451,12 @@ def announce(what: str, key: Any, using: str | None = None) -> None:
 
 
 def dead_for_long() -> QuerySet[ConnectionToken]:
-    """Return tickets that ended an hour ago, and tokens that ended as long ago as denials are kept."""
+    """
+    Return what nobody asks about any more.
+
+    Tickets that ended an hour ago, and tokens that ended as long ago as denials are
+    kept: ``WSORIGIN_AUDIT_RETENTION_DAYS``.
+    """
     now = timezone.now()
     hour, days = now - _TICKETS_KEPT, timedelta(days=conf.WSORIGIN_AUDIT_RETENTION_DAYS)
     old = Q(expires_at__lt=now - days) | Q(revoked_at__lt=now - days)
