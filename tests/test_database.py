@@ -201,7 +201,7 @@ def test_nobody_waits_before_the_interval_is_over(current: CurrentPolicy) -> Non
             assert allowed(async_to_sync(current.aget)())
             waited = time.monotonic() - started
             assert current._look
-            assert current._look.running()
+            assert not current._look.done()
     eventually(current._look.done)
 
     assert waited < 0.5
