@@ -113,6 +113,7 @@ def test_another_day_is_another_row(own: Audit) -> None:
     deny(own)
     ((key, tally),) = own._waiting.items()
     own._waiting = {key._replace(day=key.day - timedelta(days=1)): tally}
+    own._at_hand.clear()
     deny(own)
     own.flush()
 

@@ -22,7 +22,14 @@ from wsorigin.credentials import (
     find_credential,
     is_ours,
 )
-from wsorigin.handshake import CREDENTIAL_PREFIX, MARKER, read_scope, redacted
+from wsorigin.handshake import (
+    CREDENTIAL_PREFIX,
+    MARKER,
+    SECRET_HEADERS,
+    Handshake,
+    read_headers,
+    redacted,
+)
 from wsorigin.policy import Reason
 
 LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -180,7 +187,7 @@ def test_a_sealed_text_opens_with_its_token_only(text: str, sealed: str) -> None
 
 def found_in(**scope: Any) -> Credential | None:
     """Look for a token as the guard does."""
-    return find_credential(scope, read_scope(scope)[1])
+    return find_credential(scope, read_headers(scope, SECRET_HEADERS))
 
 
 def bearer(*values: str) -> list[tuple[bytes, bytes]]:
@@ -476,7 +483,8 @@ def test_a_token_in_the_path_is_refused_and_taken_out(
         "raw_path": f"/ws/{text}/x/".encode(),
         "query_string": b"a=%26",
     }
-    handshake, headers = read_scope(scope)
+    handshake = Handshake.from_scope(scope)
+    headers = read_headers(scope, SECRET_HEADERS)
 
     assert find_credential(scope, headers) == Credential(None, Reason.TOKEN_IN_URL)
     assert scope["query_string"] == b"a=%26"
@@ -580,7 +588,7 @@ def test_reads_any_scope(scope: dict[str, Any]) -> None:
 def test_an_url_with_a_token_never_keeps_it(scope: dict[str, Any]) -> None:
     """After the look there is none in the URL, whatever was around it."""
     scope = dict(scope)
-    find_credential(scope, read_scope(scope)[1])
+    find_credential(scope, read_headers(scope, SECRET_HEADERS))
     # What servers make the path of comes to be the path.
     url = f"{scope.get('path')}?{scope.get('query_string')!r}"
 

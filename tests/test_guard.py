@@ -24,8 +24,8 @@ from wsorigin.consumers import GuardedWebsocketConsumer
 from wsorigin.denial import Message, Receive, Send
 from wsorigin.guard import OriginGuard
 from wsorigin.handshake import CREDENTIAL_PREFIX, MARKER, Handshake, Scope
-from wsorigin.patterns import OriginPattern
-from wsorigin.policy import SITE, Decision, Policy, Reason, Rule
+from wsorigin.models import TrustedOrigin
+from wsorigin.policy import SITE, Decision, Reason
 from wsorigin.refresh import get_policy
 from wsorigin.signals import handshake_checked
 from wsorigin.testing import Answer, OriginCommunicator, override_policy
@@ -108,8 +108,9 @@ async def test_lets_an_allowed_origin_through(
     }
     admission = app.scopes[0]["wsorigin"]
     handshake = Handshake.from_scope(client.scope)
+    decisive = {name: handshake.headers[name] for name in (b"host", b"origin")}
     assert admission == Admission(
-        get_policy().site.part_of(handshake),
+        handshake._replace(headers=decisive),
         get_policy().decide(handshake),
         enforced=True,
         token=None,
@@ -567,14 +568,20 @@ async def test_a_hook_for_the_audience_may_return_anything(
     assert answer
 
 
-def test_a_rule_for_another_audience_does_not_count(app: Recorder) -> None:
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("audience", "allowed"), [("prices", True), ("chat", False), ("", False)]
+)
+async def test_a_rule_for_another_audience_does_not_count(
+    audience: str, allowed: bool, app: Recorder, origin_client: ClientOf
+) -> None:
     """The endpoint's audience reaches the decision."""
-    policy = Policy([Rule(OriginPattern.parse(APP), "test", audience="prices")])
-    guarded, handshake = OriginGuard(app), Handshake("/", APP)
+    await TrustedOrigin.objects.acreate(pattern=APP, audience="prices")
+    guarded = OriginGuard(app, audience=audience)
+    with override_settings(WSORIGIN_INHERIT=["database"]):
+        answer = await origin_client(guarded, "/ws/", origin=APP).handshake()
 
-    assert guarded.decide(policy, handshake, "prices")
-    assert not guarded.decide(policy, handshake, "chat")
-    assert not guarded.decide(policy, handshake, "")
+    assert bool(answer) is allowed
 
 
 @pytest.mark.usefixtures("listed")

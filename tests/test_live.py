@@ -28,7 +28,14 @@ from wsorigin.consumers import OriginGuardMixin
 from wsorigin.credentials import TokenKind
 from wsorigin.guard import Application, OriginGuard
 from wsorigin.handshake import Handshake
-from wsorigin.live import Connection, Hint, Terms, events, open_connections, watcher
+from wsorigin.live import (
+    Connection,
+    Hint,
+    events,
+    open_connections,
+    shared_terms,
+    watcher,
+)
 from wsorigin.models import ConnectionToken, Disconnection, TrustedOrigin
 from wsorigin.policy import SITE
 from wsorigin.refresh import aget_policy
@@ -630,7 +637,7 @@ async def test_a_change_during_a_handshake_is_not_missed(opened: Opener) -> None
     async def nothing(*_: Any) -> None:
         """Be a server's side that takes everything."""
 
-    late = Connection(Handshake("/ws/", APP), Terms(None, "t", ""), nothing, nothing)
+    late = Connection(Handshake("/ws/", APP), shared_terms(None, "t", ""), nothing, nothing)
     one.add(late, before)
     await eventually(lambda: late.code == 4403)
 
@@ -781,7 +788,7 @@ async def test_an_outage_closes_nothing(
 
 
 async def test_nothing_is_left_behind(opened: Opener) -> None:
-    """With the last connection goes the task that looked after them."""
+    """With the last connection goes the look at them; what stays is a timer."""
     before = asyncio.all_tasks()
     sockets = [await opened() for _ in range(3)]
     assert open_connections() == 3
@@ -790,7 +797,7 @@ async def test_nothing_is_left_behind(opened: Opener) -> None:
     await eventually(lambda: not asyncio.all_tasks() - before)
 
     assert open_connections() == 0
-    assert watcher()._task is None
+    assert watcher()._looking is None
 
 
 async def test_revoked_during_a_long_handler(opened: Opener) -> None:

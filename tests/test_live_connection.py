@@ -13,7 +13,7 @@ import pytest
 
 from wsorigin.denial import Message
 from wsorigin.handshake import Handshake
-from wsorigin.live import Claim, Connection, Terms
+from wsorigin.live import Claim, Connection, Terms, shared_terms
 from wsorigin.policy import MissingOrigin, Policy, Reason
 
 APP = "https://app.example"
@@ -31,7 +31,7 @@ class Server:
 
     def connection(self, **options: Any) -> Connection:
         """Return a connection over this server."""
-        terms = options.pop("terms", Terms(None, "test", ""))
+        terms = options.pop("terms", shared_terms(None, "test", ""))
         handshake = options.pop("handshake", Handshake("/ws/", APP))
         return Connection(handshake, terms, self.messages.get, self.send, **options)
 
@@ -148,7 +148,10 @@ async def test_a_client_that_left_meanwhile_is_no_error(
 
     server = Server()
     connection = Connection(
-        Handshake("/ws/", APP), Terms(None, "test", ""), server.messages.get, send
+        Handshake("/ws/", APP),
+        shared_terms(None, "test", ""),
+        server.messages.get,
+        send,
     )
     connection.end(4401)
     await asyncio.sleep(0)
@@ -174,7 +177,7 @@ async def test_decides_again_on_the_same_terms(
     server: Server,
 ) -> None:
     """Each guard on the way asks what it asked at the handshake."""
-    connection = server.connection(terms=Terms(terms[0], "outer", ""))
+    connection = server.connection(terms=shared_terms(terms[0], "outer", ""))
     for origins in terms[1:]:
         connection.terms += (Terms(origins, "inner", ""),)
     decision = connection.decide(policy_of(*patterns))

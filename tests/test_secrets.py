@@ -35,7 +35,7 @@ from wsorigin.admission import Admission
 from wsorigin.credentials import Credential, InvalidToken, Secret, TokenKind
 from wsorigin.guard import OriginGuard
 from wsorigin.handshake import MARKER, Handshake
-from wsorigin.live import Claim, Connection, Terms
+from wsorigin.live import Claim, Connection, shared_terms
 from wsorigin.models import ConnectionToken
 from wsorigin.policy import Decision, Reason
 from wsorigin.testing import OriginCommunicator
@@ -543,7 +543,7 @@ def objects() -> Iterator[Any]:
         }
     )
     claim = Claim(token=1, user=1, auth_hash=SESSION, session_key=SESSION)
-    live = Connection(handshake, Terms(None, "test", ""), sleep, sleep, claim=claim)
+    live = Connection(handshake, shared_terms(None, "test", ""), sleep, sleep, claim=claim)
     decision = Decision(True, Reason.LISTED)
     yield from (SECRET, Credential(SECRET), token, Verified(token, SESSION), claim)
     yield from (handshake, live)

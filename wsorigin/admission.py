@@ -62,17 +62,14 @@ def negotiating(send: Send, default: str | None) -> Send:
     return negotiating_send
 
 
-def admitted_scope(
-    scope: Scope, admission: Admission, secret_headers: Mapping[bytes, bytes]
-) -> Scope:
-    """Return the scope that the application sees: what it may have, and why."""
-    scope = dict(scope)
-    scope["wsorigin"] = admission
-    token, authorization = admission.token, secret_headers.get(b"authorization")
-    withheld: set[bytes] = set()
+def restrict(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    """Take from a scope of the application's what it may not have."""
+    admission: Admission = scope["wsorigin"]
+    token, authorization = admission.token, headers.get(b"authorization")
+    withheld = set()
     if admission.enforced and not admission.decision.credentials:
         withheld.add(b"cookie")
-        if b"cookie" in secret_headers and token is None:
+        if b"cookie" in headers and token is None:
             log_withheld(admission.handshake, admission.decision)
         withhold_session(scope)
     if token is not None:
@@ -87,10 +84,9 @@ def admitted_scope(
         )
     # By the header itself too: where one name in it is broken, granian reads none, and
     # hypercorn only one of two headers.
-    if SUBPROTOCOL_HEADER in secret_headers or withheld & secret_headers.keys():
-        headers = scope.get("headers") or ()
-        scope["headers"] = list(application_headers(headers, withheld))
-    return scope
+    if SUBPROTOCOL_HEADER in headers or withheld & headers.keys():
+        pairs = scope.get("headers") or ()
+        scope["headers"] = list(application_headers(pairs, withheld))
 
 
 def application_headers(
@@ -107,7 +103,7 @@ def application_headers(
             yield name, value
 
 
-def withhold_session(scope: dict[str, Any]) -> None:
+def withhold_session(scope: Scope) -> None:
     """Empty what middleware outside the guard has already read from the cookies."""
     if "cookies" in scope:
         scope["cookies"] = {}

@@ -10,12 +10,14 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta
+from os import getpid
 from typing import Final, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db import close_old_connections, connections, router, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -35,6 +37,10 @@ _MAX_WAITING: Final = 2000
 _FLUSH_SECONDS: Final = 2.0
 # The share of the rows that is kept for the sums of what has none of its own.
 _SUMS_SHARE: Final = 20
+# Seconds that have one date in every time zone: offsets are quarters of an hour.
+_ONE_DATE: Final = 900
+# As long as the column is.
+_PATH_LENGTH: Final = 200
 # Rows in one statement.
 _BATCH: Final = 100
 # Any number that no other application locks: "wsorigin" in ASCII.
@@ -57,10 +63,10 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """How often, when, and what the nearest rule is asked of."""
+    """How often, when (seconds since the epoch), and what the nearest rule is asked of."""
 
-    first_seen_at: datetime
-    last_seen_at: datetime
+    first_seen_at: float
+    last_seen_at: float
     count: int = 0
     example: tuple[Policy, Handshake, str] | None = None
 
@@ -78,6 +84,8 @@ class Audit:
 
     def __init__(self) -> None:
         self._waiting: dict[Key, Tally] = {}
+        # The same tallies, by what a handshake brings as it is.
+        self._at_hand: dict[tuple[object, ...], Tally] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
@@ -95,29 +103,44 @@ class Audit:
         """Count a denial; cheap, and never blocks on the database."""
         if not conf.WSORIGIN_AUDIT:
             return
-        now = timezone.now()
-        key = Key(
-            now.date(),
-            _storable(handshake.origin or "-", MAX_LENGTH),
-            _storable(handshake.path, 200),
-            decision.reason,
-            not enforced,
-        )
+        now = time.time()
+        origin, path = handshake.origin, handshake.path
+        # Forked off, a process has no thread any more: it has its own.
+        at_hand = (origin, path, decision.reason, enforced, now // _ONE_DATE, getpid())
         with self._lock:
-            if key not in self._waiting and len(self._waiting) >= _MAX_WAITING:
-                key = key.sum()
-            tally = self._waiting.get(key)
+            tally = self._at_hand.get(at_hand)
             if tally is None:
-                example = (policy, handshake, audience) if key.origin else None
-                tally = self._waiting[key] = Tally(now, now, 0, example)
+                key = Key(
+                    _moment(now).date(),
+                    _storable(origin or "-", MAX_LENGTH),
+                    _storable(path, _PATH_LENGTH),
+                    decision.reason,
+                    not enforced,
+                )
+                tally = self._tally(key, now, (policy, handshake, audience))
+                if len(path) <= _PATH_LENGTH and len(origin or "") <= MAX_LENGTH:
+                    self._at_hand[at_hand] = tally
             tally.count += 1
             tally.last_seen_at = now
-            # A thread is not alive any more in a process that was forked off.
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._run, name="wsorigin-audit", daemon=True
-                )
-                self._thread.start()
+
+    def _tally(
+        self, key: Key, now: float, example: tuple[Policy, Handshake, str]
+    ) -> Tally:
+        """Return what counts for a key, and see to it that somebody writes it."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(
+                target=self._run, name="wsorigin-audit", daemon=True
+            )
+            self._thread.start()
+        if key not in self._waiting and len(self._waiting) >= _MAX_WAITING:
+            key = key.sum()
+        if len(self._at_hand) >= _MAX_WAITING:
+            self._at_hand.clear()
+        tally = self._waiting.get(key)
+        if tally is None:
+            tally = Tally(now, now, 0, example if key.origin else None)
+            self._waiting[key] = tally
+        return tally
 
     def flush(self) -> int:
         """
@@ -127,7 +150,7 @@ class Audit:
         logged once.
         """
         with self._lock:
-            waiting, self._waiting = self._waiting, {}
+            waiting, self._waiting, self._at_hand = self._waiting, {}, {}
         if not waiting:
             return 0
         try:
@@ -149,7 +172,7 @@ class Audit:
         with self._lock:
             for key, tally in self._waiting.items():
                 _merge(waiting, key, tally)
-            self._waiting = waiting
+            self._waiting, self._at_hand = waiting, {}
 
     def _run(self) -> None:
         while not self._wake.wait(_FLUSH_SECONDS):
@@ -165,8 +188,11 @@ class Audit:
         self.flush()
 
 
-# The same origins and endpoints come again and again.
-@lru_cache(maxsize=1024)
+def _moment(seconds: float) -> datetime:
+    """Return a moment as `timezone.now` does."""
+    return datetime.fromtimestamp(seconds, UTC if settings.USE_TZ else None)
+
+
 def _storable(text: str, length: int) -> str:
     """Escape what a client sent to printable ASCII without tokens, and cut it."""
     return redacted(text).encode("unicode_escape").decode("ascii")[:length]
@@ -254,7 +280,9 @@ def _add(tallies: Sequence[tuple[int, Tally]]) -> None:
     for batch in _batches(tallies):
         rows = [
             DeniedHandshake(
-                pk=pk, count=F("count") + tally.count, last_seen_at=tally.last_seen_at
+                pk=pk,
+                count=F("count") + tally.count,
+                last_seen_at=_moment(tally.last_seen_at),
             )
             for pk, tally in batch
         ]
@@ -268,8 +296,8 @@ def _create(tallies: Iterable[tuple[Key, Tally]]) -> None:
                 **key._asdict(),
                 count=tally.count,
                 nearest=_storable(tally.nearest(), 500),
-                first_seen_at=tally.first_seen_at,
-                last_seen_at=tally.last_seen_at,
+                first_seen_at=_moment(tally.first_seen_at),
+                last_seen_at=_moment(tally.last_seen_at),
             )
             for key, tally in tallies
         ],

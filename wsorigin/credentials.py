@@ -18,7 +18,13 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from .handshake import CREDENTIAL_PREFIX, SUBPROTOCOL_HEADER, Scope, redacted
+from .handshake import (
+    CREDENTIAL_PREFIX,
+    SUBPROTOCOL_HEADER,
+    Scope,
+    may_hold_token,
+    redacted,
+)
 from .policy import Reason
 
 # 62 ** 32 secrets are 190 bits; ASVS 5.0 asks for 128 (11.5.1).
@@ -156,26 +162,32 @@ class Credential(NamedTuple):
     problem: Reason | None = None
 
 
-def find_credential(
-    scope: Scope, secret_headers: Mapping[bytes, bytes]
-) -> Credential | None:
+def find_credential(scope: Scope, headers: Mapping[bytes, bytes]) -> Credential | None:
     """
     Read the token of a handshake; None where there is none. Never raises.
 
     It may stand in ``Authorization: Bearer`` (RFC 6750, section 2.1) or among the
     subprotocols, in both only where they agree. One in the URL is refused (section
     2.3 there, ASVS 5.0, 14.2.1), and taken out of this very scope: servers log it.
-    ``secret_headers`` are those that `read_scope` has split off.
+    ``headers`` are all that `read_headers` finds.
     """
-    if _is_in_url(scope):
+    path, query = scope.get("path"), scope.get("query_string")
+    # Most have no query, and of a path two look-ups tell that there is nothing.
+    if (query and _ANYWHERE.search(unquote(query.decode("latin-1")))) or (
+        path and may_hold_token(path) and _ANYWHERE.search(path)
+    ):
         _redact_url(scope)
         return Credential(None, Reason.TOKEN_IN_URL)
+    authorization = headers.get(b"authorization")
+    offered, header = scope.get("subprotocols"), headers.get(SUBPROTOCOL_HEADER)
+    if not (authorization or offered or header):
+        return None
     found: set[str | None] = set()
-    if b"authorization" in secret_headers:
-        found.update(_bearers(secret_headers[b"authorization"].decode("latin-1")))
-    if scope.get("subprotocols") or SUBPROTOCOL_HEADER in secret_headers:
-        header = secret_headers.get(SUBPROTOCOL_HEADER, b"").decode("latin-1")
-        found.update(_among(*(scope.get("subprotocols") or ()), *header.split(",")))
+    if authorization:
+        found.update(_bearers(authorization.decode("latin-1")))
+    if offered or header:
+        names = (header or b"").decode("latin-1").split(",")
+        found.update(_among(*(offered or ()), *names))
     if not found:
         return None
     if len(found) > 1:
@@ -207,14 +219,6 @@ def _among(*names: str) -> Iterator[str | None]:
             encoded = name.removeprefix(CREDENTIAL_PREFIX)
             is_encoded = _ENCODED.fullmatch(encoded)
             yield urlsafe_b64decode(encoded).decode("latin-1") if is_encoded else None
-
-
-def _is_in_url(scope: Scope) -> bool:
-    query, path = scope.get("query_string"), scope.get("path")
-    # Most have no query, and of a path two look-ups tell that there is nothing.
-    if path and ("wso" in path or "d3Nv" in path) and _ANYWHERE.search(path):
-        return True
-    return bool(query and _ANYWHERE.search(unquote(query.decode("latin-1"))))
 
 
 def _redact_url(scope: Scope) -> None:

@@ -25,11 +25,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 # Private use (RFC 6455, section 7.4.2). 1008 would be the standard's own word, but
 # it raises inside Daphne's WebSocket library, and the client sees 1011.
-CLOSE_CREDENTIAL: Final = 4401
-CLOSE_ORIGIN: Final = 4403
-CLOSE_REVOKED: Final = 4410
-CLOSE_EXPIRED: Final = 4419
-CLOSE_UNAVAILABLE: Final = 4503
+CLOSE_CREDENTIAL: Final = 4401  #: A credential is missing, bad, or has ended.
+CLOSE_ORIGIN: Final = 4403  #: The origin is not allowed, or no more.
+CLOSE_REVOKED: Final = 4410  #: The token was revoked.
+CLOSE_EXPIRED: Final = 4419  #: The token has expired, or the ticket was used.
+CLOSE_UNAVAILABLE: Final = 4503  #: Tokens cannot be checked at the moment.
 
 DENIAL_EXTENSION: Final = "websocket.http.response"
 
@@ -83,11 +83,12 @@ async def send_denial(
     message = await receive()
     if message["type"] != "websocket.connect":
         return  # gone already
-    first, *rest = _answer(decision.reason, scope, deny_with, subprotocol)
-    await send(first)
+    messages = _answer(decision.reason, scope, deny_with, subprotocol)
+    await send(messages[0])
+    if len(messages) == 1:
+        return
     try:
-        for message in rest:
-            await send(message)
+        await send(messages[1])
     except Exception:
         # A client may hang up between the two, and some servers raise then: granian a
         # RuntimeError, uvicorn an AttributeError. That is no error of ours to report,
@@ -100,29 +101,28 @@ def _answer(
     scope: Scope,
     deny_with: Literal["http", "close"],
     subprotocol: str | None,
-) -> list[Message]:
-    code = close_code(reason)
-    has_extension = DENIAL_EXTENSION in (scope.get("extensions") or {})
+) -> tuple[Message, ...]:
+    has_extension = DENIAL_EXTENSION in (scope.get("extensions") or ())
     is_temporary = reason is Reason.TOKEN_UNAVAILABLE
     # 403 would say that it is no use to come back, and Daphne has no other status.
     if deny_with == "close" or (is_temporary and not has_extension):
-        return [
+        return (
             {"type": "websocket.accept", "subprotocol": subprotocol},
-            {"type": "websocket.close", "code": code, "reason": reason},
-        ]
-    if has_extension:
-        headers = [
-            (b"content-type", b"application/problem+json"),
-            (b"cache-control", b"no-store"),
-        ]
-        if is_temporary:
-            headers.append((b"retry-after", str(_RETRY_AFTER).encode()))
-        start = "websocket.http.response.start"
-        return [
-            {"type": start, "status": status(reason), "headers": headers},
-            {"type": "websocket.http.response.body", "body": problem_body(reason)},
-        ]
-    return [{"type": "websocket.close", "code": code}]
+            {"type": "websocket.close", "code": close_code(reason), "reason": reason},
+        )
+    if not has_extension:
+        return ({"type": "websocket.close", "code": close_code(reason)},)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"cache-control", b"no-store"),
+    ]
+    if is_temporary:
+        headers.append((b"retry-after", str(_RETRY_AFTER).encode()))
+    start = "websocket.http.response.start"
+    return (
+        {"type": start, "status": status(reason), "headers": headers},
+        {"type": "websocket.http.response.body", "body": problem_body(reason)},
+    )
 
 
 def status(reason: Reason) -> int:
@@ -164,12 +164,13 @@ class RateLimit:
     def allows(self) -> bool:
         """Take one out of the bucket, if it holds one."""
         now = time.monotonic()
-        self._left = min(self.burst, self._left + (now - self._seen) * self.per_second)
+        left = self._left + (now - self._seen) * self.per_second
         self._seen = now
-        if self._left < 1:
+        if left < 1:
+            self._left = left
             self.dropped += 1
             return False
-        self._left -= 1
+        self._left = min(self.burst, left) - 1
         return True
 
 
@@ -178,8 +179,13 @@ limit: Final = RateLimit(burst=50, per_second=2)
 withheld_limit: Final = RateLimit(burst=50, per_second=2)
 
 
+def is_logged() -> bool:
+    """Whether there is a line for another denial: a flood costs no explanations."""
+    return logger.isEnabledFor(logging.WARNING) and limit.allows()
+
+
 def log_denial(
-    explain: Callable[[], Explanation],
+    explanation: Explanation,
     handshake: Handshake,
     decision: Decision,
     fingerprint: str,
@@ -189,12 +195,8 @@ def log_denial(
     """
     Write one line for a denial: what was seen, why, and what to do about it.
 
-    Client-sent text is escaped and cut. ``explain`` is called only for the lines
-    that are written, so that a flood costs no explanations.
+    Client-sent text is escaped and cut. Where `is_logged` says so, and nowhere else.
     """
-    if not logger.isEnabledFor(logging.WARNING) or not limit.allows():
-        return
-    explanation = explain()
     text = "denied" if enforced else "would deny (report-only)"
     text += f" origin={shown(handshake.origin)} reason={decision.reason}"
     text += f" endpoint={shown(handshake.path)} policy={fingerprint}"

@@ -10,22 +10,28 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Final
 
 from asgiref.sync import ThreadSensitiveContext
 from channels.db import database_sync_to_async
 
-from .admission import Admission, admitted_scope, negotiating
+from .admission import Admission, negotiating, restrict
 from .audit import audit
 from .conf import conf
 from .credentials import Credential, find_credential
-from .denial import RateLimit, Receive, Send, log_denial, send_denial
+from .denial import RateLimit, Receive, Send, is_logged, log_denial, send_denial
 from .diagnosis import is_signed, seen
 from .endpoints import Origins, checked_origins, endpoint_policy
-from .handshake import MARKER, PREFLIGHT, Handshake, Scope, read_scope
-from .live import NOTHING, Claim, Connection, Terms, claim_for, watcher
+from .handshake import (
+    MARKER,
+    PREFLIGHT,
+    SUBPROTOCOL_HEADER,
+    Handshake,
+    Scope,
+    read_headers,
+)
+from .live import NOTHING, Claim, Connection, Watcher, claim_for, shared_terms, watch
 from .models import ConnectionToken
 from .policy import Decision, Explanation, MissingOrigin, Policy, Reason
 from .preflight import answer_preflight, is_for_page
@@ -40,6 +46,8 @@ logger = logging.getLogger(__name__)
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 OriginsHook = Callable[[Scope], Origins | Awaitable[Origins | None] | None]
 AudienceHook = Callable[[Scope], str | Awaitable[str]]
+
+Admitted = tuple[Scope, Receive, Send, Connection | None, Watcher | None]
 
 _VOUCHED: Final = Decision(True, Reason.TOKEN)
 _MAX_PENDING_SIGNALS: Final = 1000
@@ -115,49 +123,82 @@ class OriginGuard:
         if scope["type"] != "websocket":
             await self.app(scope, receive, send)
             return
-        handshake, secret_headers = read_scope(scope)
+        # In a coroutine that is over when the application starts: this frame lasts as
+        # long as the connection, and error trackers record frames.
+        admitted = await self.admit(scope, receive, send)
+        if admitted is None:
+            return
+        scope, receive, send, connection, watching = admitted
+        del admitted
+        if connection is None or watching is None:
+            await self.app(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            watching.discard(connection)
+            if connection.closing is not None:
+                await connection.settle()
+
+    async def admit(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Admitted | None:
+        """
+        Decide about a handshake, and say with what the application is to be called.
+
+        None where it is answered already: denied, or a no-op handshake. Else scope,
+        receive and send, and where this guard is the one to end it, the connection, and
+        the watcher that looks after it.
+        """
         # Hooks are awaited, and overdue looks; nothing else, since a coroutine costs
         # as much as a look-up.
-        site = policy_in_memory()
-        origins, audience = self.allowed_origins, self.audience
-        if site is None:
-            site = await aget_policy()
-        if callable(origins):
-            origins = await self.origins_for(origins, scope)
+        site = policy_in_memory() or await aget_policy()
+        policy, origins, audience = site, self.allowed_origins, self.audience
         if callable(audience):
             audience = await self.audience_for(scope)
-        policy = endpoint_policy(site, origins, self.name)
+        if origins is not None:
+            if callable(origins):
+                origins = await self.origins_for(origins, scope)
+            policy = endpoint_policy(site, origins, self.name)
+        headers = read_headers(scope, policy.site.read)
+        # First, since it takes a token out of the URL.
+        credential = find_credential(scope, headers)
+        handshake, decision = policy.answer(scope, headers, audience)
         outer: Admission | None = scope.get("wsorigin")
-        token, session_key = outer.token if outer else None, ""
-        credential = find_credential(scope, secret_headers)
-        is_preflight = PREFLIGHT in (scope.get("subprotocols") or ())
-        decision = self.decide(
-            policy,
-            handshake,
-            audience,
-            with_token=bool(credential or token),
-            negotiates=not is_preflight,
-        )
-        if is_preflight:
-            if await answered(policy, decision, handshake, scope, receive, send):
-                return
-        elif token and decision:
-            # An outer guard has verified it, and used up a ticket.
-            reason = misplaced(token, handshake.origin, audience)
-            decision = Decision(False, reason) if reason else decision
-        elif credential and decision:
-            verified = await self.verify(
-                credential, handshake, audience, secret_headers
+        offered = scope.get("subprotocols")
+        token, session_key, is_preflight = None, "", False
+        if outer or credential or offered or self.require_token or self.subprotocols:
+            token = outer.token if outer else None
+            is_preflight = PREFLIGHT in (offered or ())
+            decision = self.under_terms(
+                policy,
+                handshake,
+                decision,
+                with_token=bool(credential or token),
+                negotiates=not is_preflight,
             )
-            if isinstance(verified, Reason):
-                decision = Decision(False, verified)
-            else:
-                token, session_key = verified
-        if outer and outer.enforced and not outer.decision.credentials:
-            # An outer guard has withheld the cookies; this one cannot bring them back.
-            decision = decision._replace(credentials=False)
-        enforced = self.is_enforced
-        announce(handshake, decision, enforced=enforced)
+            if is_preflight:
+                if await answered(policy, decision, handshake, scope, receive, send):
+                    return None
+            elif token and decision.allowed:
+                # An outer guard has verified it, and used up a ticket.
+                reason = misplaced(token, handshake.origin, audience)
+                decision = Decision(False, reason) if reason else decision
+            elif credential and decision.allowed:
+                verified = await self.verify(credential, handshake, audience, headers)
+                if isinstance(verified, Reason):
+                    decision = Decision(False, verified)
+                else:
+                    token, session_key = verified
+            if outer and outer.enforced and not outer.decision.credentials:
+                # It has withheld the cookies; this guard cannot bring them back.
+                decision = decision._replace(credentials=False)
+        report_only = self.report_only
+        enforced = not (
+            conf.WSORIGIN_REPORT_ONLY if report_only is None else report_only
+        )
+        if handshake_checked.receivers:
+            announce(handshake, decision, enforced=enforced)
         if not decision.allowed:
             record_denial(policy, handshake, audience, decision, enforced=enforced)
             if enforced or is_preflight:  # the application sees no preflight
@@ -167,64 +208,57 @@ class OriginGuard:
                     receive,
                     send,
                     deny_with=conf.WSORIGIN_DENY_WITH,
-                    subprotocol=self.subprotocol_for(handshake, scope)
-                    or next(iter(handshake.subprotocols), None),
+                    subprotocol=(
+                        self.subprotocol_for(handshake, scope)
+                        or next(iter(handshake.subprotocols), None)
+                        if offered
+                        else None
+                    ),
                 )
-                return
-        if scope.get("subprotocols"):
+                return None
+        if offered:
             send = negotiating(send, self.subprotocol_for(handshake, scope))
-        terms = Terms(origins, self.name, audience)
-        # For as long as the connection lasts: nobody decides by the other headers.
-        handshake = policy.site.part_of(handshake)
         connection = outer.connection if outer else None
         own: Connection | None = None
-        has_session = may_have_session(secret_headers)
-        if decision and connection and connection.enforced is enforced:
-            connection.terms += (terms,)
-        elif decision:
-            claim = NOTHING
-            if token or (decision.credentials and (has_session or "user" in scope)):
-                cookies = secret_headers.get(b"cookie", b"")
-                claim = await self.claim(scope, cookies, token, session_key)
-                del cookies
-            connection = own = Connection(
-                handshake,
-                terms,
-                receive,
-                send,
-                claim=claim,
-                with_session=claim is not NOTHING and token is None,
-                enforced=enforced,
-            )
-            receive, send = own.receive, own.send
+        if decision.allowed:
+            terms = shared_terms(origins, self.name, audience)
+            if connection and connection.enforced is enforced:
+                connection.terms += terms
+            else:
+                claim = NOTHING
+                if token or (
+                    decision.credentials
+                    and ("user" in scope or may_have_session(headers))
+                ):
+                    cookies = headers.get(b"cookie", b"")
+                    claim = await self.claim(scope, cookies, token, session_key)
+                connection = own = Connection(
+                    handshake, terms, receive, send, claim, enforced
+                )
         admission = Admission(handshake, decision, enforced, token, connection)
-        scope = admitted_scope(scope, admission, secret_headers)
-        # This frame lasts as long as the connection, and error trackers record frames.
-        del secret_headers, credential, session_key
+        scope = {**scope, "wsorigin": admission}
+        if (
+            offered
+            or not decision.credentials
+            or token
+            or b"authorization" in headers
+            or SUBPROTOCOL_HEADER in headers
+        ):
+            restrict(scope, headers)
         if own is None:
-            await self.app(scope, receive, send)
-            return
-        watching = watcher()
-        watching.add(own, site)
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            watching.discard(own)
-            await own.settle()
-
-    @property
-    def is_enforced(self) -> bool:
-        """Whether denials count, or are only recorded."""
-        report_only = self.report_only
-        return not (conf.WSORIGIN_REPORT_ONLY if report_only is None else report_only)
+            return scope, receive, send, None, None
+        return scope, own.receive, own.send, own, watch(own, site)
 
     async def explain(self, scope: Scope) -> Explanation:
         """Say what this guard would decide about a handshake, and on what grounds."""
         handshake = Handshake.from_scope(scope)
         policy, audience = await self.policy_for(scope), await self.audience_for(scope)
         explanation = policy.explain(handshake, audience)
-        decision = self.decide(
-            policy, handshake, audience, negotiates=bool(scope.get("subprotocols"))
+        decision = self.under_terms(
+            policy,
+            handshake,
+            explanation.decision,
+            negotiates=bool(scope.get("subprotocols")),
         )
         return explanation._replace(decision=decision)
 
@@ -256,23 +290,22 @@ class OriginGuard:
             log_failure(f"get_audience() of {self.name}")
             return ""
 
-    def decide(
+    def under_terms(
         self,
         policy: Policy,
         handshake: Handshake,
-        audience: str,
+        decision: Decision,
         *,
         with_token: bool = False,
         negotiates: bool = True,
     ) -> Decision:
         """
-        Decide about a handshake at this endpoint, as far as no token is verified.
+        Return a policy's decision under this guard's terms, before a token is verified.
 
         One that came along may vouch for a client without origin, never for a wrong
         origin; beside it the cookies do not count. Who only asks ``negotiates`` no
         subprotocol.
         """
-        decision = policy.decide(handshake, audience)
         if with_token:
             if (
                 decision.reason is Reason.MISSING
@@ -296,12 +329,12 @@ class OriginGuard:
         credential: Credential,
         handshake: Handshake,
         audience: str,
-        secret_headers: Mapping[bytes, bytes],
+        headers: Mapping[bytes, bytes],
     ) -> Verified | Reason:
         """Verify the token of a handshake; without a database, no token holds."""
         if credential.secret is None:
             return credential.problem or Reason.TOKEN_MALFORMED
-        cookies = secret_headers.get(b"cookie")
+        cookies = headers.get(b"cookie")
         try:
             return await averify(
                 credential.secret,
@@ -385,7 +418,8 @@ async def answered(
     """
     more: dict[str, Any] = {}
     if is_signed(scope["subprotocols"]):
-        more["seen"] = seen(scope, handshake, policy.site, decision)
+        complete = Handshake.from_scope(scope)
+        more["seen"] = seen(scope, complete, policy.site, decision)
     elif not is_for_page(decision):
         return False
     await answer_preflight(decision, handshake, receive, send, **more)
@@ -402,13 +436,14 @@ def record_denial(
 ) -> None:
     """Tell the operator of a denial: in the audit, and in the log."""
     audit.record(policy, handshake, audience, decision, enforced=enforced)
-    log_denial(
-        partial(policy.explain, handshake, audience),
-        handshake,
-        decision,
-        policy.fingerprint,
-        enforced=enforced,
-    )
+    if is_logged():
+        log_denial(
+            policy.explain(handshake, audience),
+            handshake,
+            decision,
+            policy.fingerprint,
+            enforced=enforced,
+        )
 
 
 def as_origins(origins: Any) -> tuple[str, ...] | None:
@@ -431,9 +466,7 @@ _announcements: Final[set[asyncio.Task[Any]]] = set()
 
 
 def announce(handshake: Handshake, decision: Decision, *, enforced: bool) -> None:
-    """Send `handshake_checked` from a task of its own, where anybody listens."""
-    if not handshake_checked.receivers:
-        return
+    """Send `handshake_checked` from a task of its own."""
     if len(_announcements) >= _MAX_PENDING_SIGNALS:
         # Receivers that cannot keep up lose events; the handshakes go on.
         return

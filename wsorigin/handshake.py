@@ -8,7 +8,7 @@ and the policy decides about it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Container, Iterable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 Scope = MutableMapping[str, Any]
@@ -28,7 +28,10 @@ PREFLIGHT: Final = "wsorigin.preflight"
 # Every subprotocol that means something to us, and nothing to an application.
 _OURS: Final = ("wsorigin.", CREDENTIAL_PREFIX)
 
-_SECRET_HEADERS: Final = (b"cookie", b"authorization", SUBPROTOCOL_HEADER)
+# What a decision looks at of every handshake.
+BROWSER_HEADERS: Final = (b"origin", b"host", b"sec-fetch-site")
+# What no decision looks at, and a guard does.
+SECRET_HEADERS: Final = (b"cookie", b"authorization", SUBPROTOCOL_HEADER)
 
 # A token, plain or as it travels among the subprotocols. The public id stays: it is
 # what people call a token by.
@@ -56,7 +59,15 @@ class Handshake(NamedTuple):
     @classmethod
     def from_scope(cls, scope: Scope) -> Handshake:
         """Read an ASGI ``websocket`` (or ``http``) scope; never raises."""
-        return read_scope(scope)[0]
+        pairs = scope.get("headers") or ()
+        if not isinstance(pairs, (list, tuple)):  # ASGI promises but an iterable
+            pairs = list(pairs)
+        headers = dict(pairs)
+        if len(headers) != len(pairs):
+            headers = read_headers({"headers": pairs}, headers.keys())
+        for name in SECRET_HEADERS:
+            headers.pop(name, None)
+        return read_handshake(scope, headers)
 
     @property
     def is_cross_site(self) -> bool:
@@ -72,32 +83,51 @@ class Handshake(NamedTuple):
         return f"<Handshake {self.path!a} origin={self.origin!a}>"
 
 
-def read_scope(scope: Scope) -> tuple[Handshake, dict[bytes, bytes]]:
+def read_headers(scope: Scope, wanted: Container[bytes]) -> dict[bytes, bytes]:
     """
-    Read a scope into a handshake, and the headers that no decision may look at.
+    Return those headers of a scope that are wanted, repeated ones joined.
 
-    Those are cookies, authorization and subprotocols, as far as there are any.
+    With a comma, as Django and Daphne do: it cannot occur in an origin or a host, so
+    whoever reads the joined value sees that there was more than one, whichever server
+    passed them on. Cookies are joined as they are written: HTTP/2 may split them (RFC
+    9113, section 8.2.3).
     """
-    pairs = list(scope.get("headers") or ())
-    headers = dict(pairs)
-    if len(headers) != len(pairs):
-        headers = _join_repeated(pairs)
-    secret = {name: headers.pop(name) for name in _SECRET_HEADERS if name in headers}
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope.get("headers") or ():
+        if name in wanted:
+            if name in headers:
+                comma = b"; " if name == b"cookie" else b","
+                headers[name] += comma + value
+            else:
+                headers[name] = value
+    return headers
+
+
+def read_handshake(scope: Scope, headers: dict[bytes, bytes]) -> Handshake:
+    """Return what a scope said, with these headers of it."""
     value = headers.get(b"origin")
     origin = None if value is None else value.decode("latin-1")
-    if origin and ("wso" in origin or "d3Nv" in origin):
+    if origin and may_hold_token(origin):
         origin = redacted(origin)  # and malformed by that
         headers[b"origin"] = origin.encode("latin-1")
-    offered = scope.get("subprotocols")
     path = scope.get("path") or ""
-    handshake = Handshake(
-        redacted(path) if "wso" in path or "d3Nv" in path else path,
+    return Handshake(
+        redacted(path) if may_hold_token(path) else path,
         origin,
         headers,
         scope.get("scheme"),
-        tuple(filter(is_application_subprotocol, offered)) if offered else (),
+        application_subprotocols(scope) if scope.get("subprotocols") else (),
     )
-    return handshake, secret
+
+
+def may_hold_token(text: str) -> bool:
+    """Whether there may be a token in a text: a glance, since in most there is none."""
+    return "wso" in text or "d3Nv" in text
+
+
+def application_subprotocols(scope: Scope) -> tuple[str, ...]:
+    """Return the offered subprotocols that are the application's."""
+    return tuple(filter(is_application_subprotocol, scope["subprotocols"]))
 
 
 def redacted(text: str) -> str:
@@ -108,20 +138,3 @@ def redacted(text: str) -> str:
 def is_application_subprotocol(name: str) -> bool:
     """Whether a subprotocol is the application's, not part of our token transport."""
     return not name.startswith(_OURS)
-
-
-def _join_repeated(pairs: Headers) -> dict[bytes, bytes]:
-    """
-    Join repeated headers with a comma, as Django and Daphne do.
-
-    A comma cannot occur in an origin or a host, so whoever reads the joined value
-    sees that there was more than one, whichever server passed them on. Cookies are
-    joined as they are written: HTTP/2 may split them (RFC 9113, section 8.2.3).
-    """
-    headers: dict[bytes, list[bytes]] = {}
-    for name, value in pairs:
-        headers.setdefault(name, []).append(value)
-    return {
-        name: (b"; " if name == b"cookie" else b",").join(values)
-        for name, values in headers.items()
-    }

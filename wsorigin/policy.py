@@ -8,13 +8,19 @@ origins. Where the rules come from is the sources' business.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import cached_property, lru_cache
-from typing import Final, Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple
 
-from .handshake import Handshake
+from .handshake import (
+    BROWSER_HEADERS,
+    Handshake,
+    Scope,
+    application_subprotocols,
+    may_hold_token,
+    read_handshake,
+)
 from .origins import MAX_LENGTH, InvalidOrigin, Origin
 from .patterns import OriginPattern, PatternKind, is_extension_id
 from .site import Relation, Site
@@ -27,6 +33,8 @@ _NEAREST_PER_HOST: Final = 20
 # Pages come from few origins, so most headers were read before. The bound keeps
 # strangers' values from growing it: at most 1 MiB.
 _MAX_RULINGS: Final = 1024
+_MAX_ANSWERS: Final = 1024
+_MAX_QUESTION: Final = 1000  # characters
 
 
 class Reason(StrEnum):
@@ -69,6 +77,9 @@ class Reason(StrEnum):
 
     NO_COMMON_SUBPROTOCOL = "no-common-subprotocol"
     UPGRADE_STRIPPED = "upgrade-stripped"
+
+    # An Enum hashes its name, in Python: as much as half a look-up.
+    __hash__ = str.__hash__
 
     @property
     def sentence(self) -> str:
@@ -141,6 +152,7 @@ class MissingOrigin(StrEnum):
     ALLOW = "allow"
 
 
+_REASONS: Final = {str(reason): reason for reason in Reason}
 _REASON_OF_KIND: Final = {
     PatternKind.EXACT: Reason.LISTED,
     PatternKind.NULL: Reason.LISTED,
@@ -158,10 +170,9 @@ _NEVER_WITH_CREDENTIALS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Rule:
     """
-    A pattern and where it came from.
+    A pattern and where it came from; immutable.
 
     ``source`` names the place so that a person can find it, such as
     ``"CORS_ALLOWED_ORIGINS[2]"``. ``credentials`` says whether the cookies that
@@ -169,17 +180,73 @@ class Rule:
     with an ``audience`` matches only handshakes for that audience.
     """
 
-    pattern: OriginPattern
-    source: str
-    credentials: bool = True
-    audience: str = ""
-    reason: Reason = field(default=Reason.LISTED)
+    __slots__ = ("_entry", "_pattern")
 
-    def __post_init__(self) -> None:
-        if self.reason is Reason.LISTED:
-            object.__setattr__(self, "reason", _REASON_OF_KIND[self.pattern.kind])
-        if self.pattern.kind in _NEVER_WITH_CREDENTIALS:
-            object.__setattr__(self, "credentials", False)
+    def __init__(
+        self,
+        pattern: OriginPattern,
+        source: str,
+        credentials: bool = True,
+        audience: str = "",
+        reason: Reason = Reason.LISTED,
+    ) -> None:
+        if reason is Reason.LISTED:
+            reason = _REASON_OF_KIND[pattern.kind]
+        self._pattern: OriginPattern | None = pattern
+        self._entry: _Entry = (
+            str(pattern.kind),
+            pattern.scheme,
+            pattern.host,
+            pattern.port,
+            pattern.before,
+            pattern.after,
+            source,
+            credentials and pattern.kind not in _NEVER_WITH_CREDENTIALS,
+            audience,
+            str(reason),
+        )
+
+    @classmethod
+    def _of(cls, entry: _Entry) -> Rule:
+        """Return the rule that an entry of an index stands for."""
+        rule = cls.__new__(cls)
+        rule._entry, rule._pattern = entry, None
+        return rule
+
+    @property
+    def pattern(self) -> OriginPattern:
+        """What it covers."""
+        if self._pattern is None:
+            kind, scheme, host, port, before, after, *_ = self._entry
+            self._pattern = OriginPattern(
+                PatternKind(kind), scheme, host, port, before, after
+            )
+        return self._pattern
+
+    @property
+    def source(self) -> str:
+        """Where it came from."""
+        return self._entry[6]
+
+    @property
+    def credentials(self) -> bool:
+        """Whether the cookies that come along count."""
+        return self._entry[7]
+
+    @property
+    def audience(self) -> str:
+        """The only audience for which it counts; empty: all."""
+        return self._entry[8]
+
+    @property
+    def reason(self) -> Reason:
+        """Why a handshake is allowed where it covers the origin."""
+        return _REASONS[self._entry[9]]
+
+    def replace(self, **changes: Any) -> Rule:
+        """Return a rule that differs in these attributes."""
+        names = ("pattern", "source", "credentials", "audience", "reason")
+        return Rule(**{name: getattr(self, name) for name in names} | changes)
 
     def expand(self) -> tuple[Rule, ...]:
         """Return the rules this one stands for: two for the dot form, else itself."""
@@ -190,8 +257,20 @@ class Rule:
             for pattern in self.pattern.expand()
         )
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rule):
+            return NotImplemented
+        # The pattern too: the flags of a regular expression are in no entry.
+        return self._entry == other._entry and self.pattern == other.pattern
+
+    def __hash__(self) -> int:
+        return hash(self._entry)
+
     def __str__(self) -> str:
         return f"{self.pattern} ({self.source})"
+
+    def __repr__(self) -> str:
+        return f"<Rule {self}>"
 
 
 class Decision(NamedTuple):
@@ -285,6 +364,7 @@ class Policy:
         self._by_parent: Final[dict[str, _Entry]] = {}
         self._any_port = False
         self._rulings: Final[dict[tuple[str, str], _Ruling]] = {}
+        self._answers: Final[dict[_Question, tuple[Handshake, Decision]]] = {}
         self._own: Final[list[_Entry | Rule]] = []
         self._content = 0
         for rule in rules:
@@ -293,7 +373,7 @@ class Policy:
 
     def _index(self, rule: Rule) -> None:
         pattern, text = rule.pattern, str(rule.pattern)
-        entry = _entry(rule)
+        entry = rule._entry
         # A sum does not depend on the order, and needs no list of everything. The
         # expression itself is for its flags.
         content = repr((*entry, pattern.regex)).encode()
@@ -324,7 +404,9 @@ class Policy:
     @property
     def own_rules(self) -> tuple[Rule, ...]:
         """This policy's own rules, without those of its base."""
-        return tuple(one if isinstance(one, Rule) else _rule(one) for one in self._own)
+        return tuple(
+            one if isinstance(one, Rule) else Rule._of(one) for one in self._own
+        )
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -339,7 +421,7 @@ class Policy:
     def rules_between(self, start: int, stop: int) -> tuple[Rule, ...]:
         """Return a slice of `rules`, without making all of them."""
         own = self._own[start:stop]
-        found = tuple(one if isinstance(one, Rule) else _rule(one) for one in own)
+        found = tuple(one if isinstance(one, Rule) else Rule._of(one) for one in own)
         if self.base is None or stop <= len(self._own):
             return found
         skipped = len(self._own)
@@ -399,6 +481,49 @@ class Policy:
             return _SAME_ORIGIN
         return decision if decision.allowed else _HOST_NOT_ALLOWED
 
+    def answer(
+        self, scope: Scope, headers: Mapping[bytes, bytes], audience: str = ""
+    ) -> tuple[Handshake, Decision]:
+        """
+        Read a scope and decide about it: what guards ask.
+
+        The handshake has no other headers than those that decide. Pages of one origin
+        at one endpoint share it, for as long as they stay.
+        """
+        get, told = headers.get, self.site.told
+        question: _Question = (
+            scope.get("path"),
+            scope.get("scheme"),
+            audience,
+            application_subprotocols(scope) if scope.get("subprotocols") else (),
+            get(b"origin"),
+            get(b"host"),
+            get(b"sec-fetch-site"),
+        )
+        if told:
+            question += tuple(map(get, told))
+        return self._answers.get(question) or self._answer(
+            question, scope, headers, audience
+        )
+
+    def _answer(
+        self,
+        question: _Question,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        audience: str,
+    ) -> tuple[Handshake, Decision]:
+        names = (*BROWSER_HEADERS, *self.site.told)
+        kept = {name: headers[name] for name in names if name in headers}
+        handshake = read_handshake(scope, kept)
+        answer = handshake, self.decide(handshake, audience)
+        text = repr(question)
+        if len(text) <= _MAX_QUESTION and not may_hold_token(text):
+            if len(self._answers) >= _MAX_ANSWERS:
+                self._answers.clear()
+            self._answers[question] = answer
+        return answer
+
     def _rule_on(self, value: str, audience: str) -> _Ruling:
         """Read a header and say what the rules alone decide; remember both."""
         origin, decision = None, _MALFORMED
@@ -407,16 +532,29 @@ class Policy:
         elif "," in value:
             decision = _MULTIPLE
         elif len(value) <= MAX_LENGTH:
-            try:
-                origin = Origin.parse(value)
-            except InvalidOrigin:
-                pass
+            listed = self._listed(value, audience)
+            if listed is not None:
+                _, scheme, host, port, *_ = listed
+                origin = Origin(scheme, host, port)  # type: ignore[arg-type]  # no "*"
+                decision = Decision(True, _REASONS[listed[9]], Rule._of(listed), True)
             else:
-                decision = self._allow(self._matches(origin, audience)) or _UNLISTED
+                try:
+                    origin = Origin.parse(value)
+                except InvalidOrigin:
+                    pass
+                else:
+                    decision = self._allow(self._matches(origin, audience)) or _UNLISTED
             if len(self._rulings) >= _MAX_RULINGS:
                 self._rulings.clear()
             self._rulings[value, audience] = origin, decision
         return origin, decision
+
+    def _listed(self, value: str, audience: str) -> _Entry | None:
+        """Return what lists a header word for word, with all that a rule can grant."""
+        for entry in self._exact.get(value, ()):
+            if entry[7] and entry[8] in ("", audience):
+                return entry
+        return None
 
     def explain(self, handshake: Handshake, audience: str = "") -> Explanation:
         """Decide as `decide` does, and say which rules matched or nearly did."""
@@ -501,7 +639,7 @@ class Policy:
         """Find the rule that differs least, by look-ups that do not grow with the rules."""
         candidates = [
             Nearest(rule, difference)
-            for rule in map(_rule, self._by_host.get(origin.host, ()))
+            for rule in map(Rule._of, self._by_host.get(origin.host, ()))
             if (difference := _difference(rule, origin, audience))
         ]
         if candidates:
@@ -509,7 +647,7 @@ class Policy:
         labels = origin.host.split(".")
         for i in range(1, len(labels)):
             above = [
-                _rule(entry) for entry in self._by_host.get(".".join(labels[i:]), ())
+                Rule._of(entry) for entry in self._by_host.get(".".join(labels[i:]), ())
             ]
             if above:
                 wildcard = next(
@@ -523,10 +661,10 @@ class Policy:
             if start:
                 rest = ".".join(labels[i:])
                 only = f"only begins alike: the name goes on with .{rest}"
-                return Nearest(_rule(start[0]), only)
+                return Nearest(Rule._of(start[0]), only)
         sibling = self._by_parent.get(origin.host.partition(".")[2])
         if sibling:
-            return Nearest(_rule(sibling), "differs in the first part of the name")
+            return Nearest(Rule._of(sibling), "differs in the first part of the name")
         return self.base._nearest(origin, audience) if self.base else None
 
 
@@ -536,38 +674,16 @@ class Policy:
 # loop.
 _Entry = tuple[str, str, str, int | Literal["*"] | None, str, str, str, bool, str, str]
 
+# What a decision looks at: path, scheme, audience, subprotocols, and the headers' values.
+_Question = tuple[Any, ...]
 # What a header says, and what the rules alone decide about it.
 _Ruling = tuple[Origin | None, Decision]
-
-
-def _entry(rule: Rule) -> _Entry:
-    pattern = rule.pattern
-    return (
-        str(pattern.kind),
-        pattern.scheme,
-        pattern.host,
-        pattern.port,
-        pattern.before,
-        pattern.after,
-        rule.source,
-        rule.credentials,
-        rule.audience,
-        str(rule.reason),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _rule(entry: _Entry) -> Rule:
-    """Return the rule that an entry stands for."""
-    kind, scheme, host, port, before, after, source, credentials, audience, why = entry
-    pattern = OriginPattern(PatternKind(kind), scheme, host, port, before, after)
-    return Rule(pattern, source, credentials, audience, Reason(why))
 
 
 def _for_audience(entries: tuple[_Entry, ...], audience: str) -> Iterator[Rule]:
     for entry in entries:
         if entry[8] in ("", audience):
-            yield _rule(entry)
+            yield Rule._of(entry)
 
 
 def _is_below(rule: Rule, labels: list[str], depth: int) -> bool:

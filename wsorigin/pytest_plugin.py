@@ -16,7 +16,7 @@ from .testing import OriginCommunicator
 @pytest_asyncio.fixture
 async def origin_client() -> AsyncIterator[Callable[..., OriginCommunicator]]:
     """
-    Make `OriginCommunicator` objects that are disconnected after the test.
+    Make `OriginCommunicator` objects that are disconnected after the test::
 
         async def test_denies_strangers(origin_client):
             client = origin_client(application, "/ws/", origin="https://evil.example")

@@ -9,7 +9,7 @@ what CORS grants it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.conf import settings
@@ -138,8 +138,8 @@ class _Reconciler:
         # Compared for the endpoints that they are for; and over HTTP they get the
         # session only as everybody does there.
         session = getattr(settings, "CORS_ALLOW_CREDENTIALS", False) is True
-        rows = [replace(rule, audience="") for rule in known.policy.rules]
-        return rows, [replace(rule, credentials=session) for rule in known.cors.rules]
+        rows = [rule.replace(audience="") for rule in known.policy.rules]
+        return rows, [rule.replace(credentials=session) for rule in known.cors.rules]
 
     def run(self) -> Reconciliation:
         patterns: dict[str, OriginPattern] = {}

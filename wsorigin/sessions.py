@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from itertools import islice
 from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 
@@ -37,9 +39,26 @@ def session_store() -> Any:
     return import_module(settings.SESSION_ENGINE).SessionStore
 
 
-def may_have_session(secret_headers: Mapping[bytes, bytes]) -> bool:
+def may_have_session(headers: Mapping[bytes, bytes]) -> bool:
     """Whether there may be a session among the cookies; no more than a glance."""
-    return settings.SESSION_COOKIE_NAME.encode() in secret_headers.get(b"cookie", b"")
+    cookies = headers.get(b"cookie")
+    if not cookies:
+        return False
+    name = _cookie_name()
+    return name is not None and name in cookies
+
+
+@cache
+def _cookie_name() -> bytes | None:
+    """Return what the cookie of a session is called; None where there are no sessions."""
+    return settings.SESSION_COOKIE_NAME.encode() if has_sessions() else None
+
+
+def _forget_cookie_name(**_: Any) -> None:
+    _cookie_name.cache_clear()
+
+
+setting_changed.connect(_forget_cookie_name, dispatch_uid="wsorigin.sessions")
 
 
 def session_key_in(cookies: bytes) -> str:

@@ -8,11 +8,11 @@ question: does this origin look like the site that the handshake was sent to?
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 
-from .handshake import Handshake
+from .handshake import BROWSER_HEADERS, SECRET_HEADERS, Handshake
 from .origins import DEFAULT_PORTS, Origin
 
 # Django's own idea of a Host header (django.http.request.host_validation_re), plus
@@ -36,6 +36,8 @@ class Site:
     ``allowed_hosts`` as ``ALLOWED_HOSTS``. ``https_only`` where a setting says that
     the site is never served over http. ``proxy_ssl_header`` is a lower-case header
     name and the value that means https; None where no proxy is trusted for it.
+    ``told`` are the headers of a proxy that a decision looks at, ``read`` all that a
+    guard does.
     """
 
     allowed_hosts: tuple[str, ...] = ()
@@ -43,6 +45,20 @@ class Site:
     proxy_ssl_header: tuple[bytes, str] | None = None
     use_forwarded_host: bool = False
     use_forwarded_port: bool = False
+    told: tuple[bytes, ...] = field(init=False, compare=False, repr=False)
+    read: frozenset[bytes] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        names = []
+        if self.use_forwarded_host:
+            names.append(b"x-forwarded-host")
+        if self.use_forwarded_port:
+            names.append(b"x-forwarded-port")
+        if self.proxy_ssl_header:
+            names.append(self.proxy_ssl_header[0])
+        object.__setattr__(self, "told", tuple(names))
+        read = frozenset((*BROWSER_HEADERS, *names, *SECRET_HEADERS))
+        object.__setattr__(self, "read", read)
 
     def relation(self, origin: Origin, handshake: Handshake) -> Relation | None:
         """
@@ -63,24 +79,6 @@ class Site:
         if origin.scheme == "http" and self.is_https(handshake):
             return Relation.INSECURE
         return Relation.SAME if self.allows(host) else Relation.FOREIGN_HOST
-
-    def part_of(self, handshake: Handshake) -> Handshake:
-        """
-        Return a handshake with no other headers than those that decide.
-
-        Pages of one origin at one endpoint share it, for as long as they stay.
-        """
-        names = [b"host", b"origin", b"sec-fetch-site"]
-        if self.use_forwarded_host:
-            names.append(b"x-forwarded-host")
-        if self.use_forwarded_port:
-            names.append(b"x-forwarded-port")
-        if self.proxy_ssl_header:
-            names.append(self.proxy_ssl_header[0])
-        headers = handshake.headers
-        pairs = tuple((name, headers[name]) for name in names if name in headers)
-        path, origin, _, scheme, subprotocols = handshake
-        return _kept(path, origin, pairs, scheme, subprotocols)
 
     def allows(self, host: str) -> bool:
         """Whether a host passes ``ALLOWED_HOSTS``, by the rules of Django's get_host()."""
@@ -123,17 +121,6 @@ class Site:
         if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5):
             return -1
         return int(digits) or -1
-
-
-@lru_cache(maxsize=1024)
-def _kept(
-    path: str,
-    origin: str | None,
-    headers: tuple[tuple[bytes, bytes], ...],
-    scheme: str | None,
-    subprotocols: tuple[str, ...],
-) -> Handshake:
-    return Handshake(path, origin, dict(headers), scheme, subprotocols)
 
 
 @lru_cache(maxsize=1024)

@@ -45,7 +45,7 @@ class OriginCommunicator(WebsocketCommunicator):
     Channels' ``WebsocketCommunicator`` with an origin.
 
     ``origin`` is the header to send, None for none; ``host`` is the site's own, so
-    that ``origin="http://testserver"`` is same-origin. ``headers`` come on top.
+    that ``origin="http://testserver"`` is same-origin. ``headers`` come on top::
 
         communicator = OriginCommunicator(application, "/ws/", origin="https://a.example")
         answer = await communicator.handshake()
@@ -113,7 +113,7 @@ class override_policy(override_settings):
     Replace the site's policy for a test, as a decorator or a context manager.
 
     Only the given patterns count, and what ``inherit`` names: by default the site's
-    own pages, as in production.
+    own pages, as in production::
 
         with override_policy("https://app.example", inherit=[]):
             ...

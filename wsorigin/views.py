@@ -49,8 +49,8 @@ def handshake_urls(
     """
     Return a Django URL of the same path for each WebSocket route.
 
-    There, `HandshakeView` says what a handshake would be answered with. Add them last:
-    a page at the same path goes first.
+    There, `HandshakeView` says what a handshake would be answered with. Add them last,
+    since a page at the same path goes first::
 
         urlpatterns += handshake_urls(websocket_urlpatterns)
     """

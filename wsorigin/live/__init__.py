@@ -7,9 +7,9 @@ fast; the watcher's own looks make it true.
 """
 
 from .claims import NOTHING, Claim, claim_for
-from .connection import Connection, Terms
+from .connection import Connection, Terms, shared_terms
 from .hints import Hint, Process, has_shared_layer
-from .watcher import open_connections, processes, watcher
+from .watcher import Watcher, open_connections, processes, watch, watcher
 
 __all__ = [
     "NOTHING",
@@ -18,9 +18,12 @@ __all__ = [
     "Hint",
     "Process",
     "Terms",
+    "Watcher",
     "claim_for",
     "has_shared_layer",
     "open_connections",
     "processes",
+    "shared_terms",
+    "watch",
     "watcher",
 ]

@@ -36,9 +36,11 @@ class Terms(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def shared_terms(terms: Terms) -> tuple[Terms, ...]:
+def shared_terms(
+    origins: Origins | None, name: str, audience: str
+) -> tuple[Terms, ...]:
     """Return terms as those of a connection; connections on the same terms share them."""
-    return (terms,)
+    return (Terms(origins, name, audience),)
 
 
 class Connection:
@@ -49,44 +51,33 @@ class Connection:
     ``send`` are what the application gets: a function call more for each message.
     """
 
-    __slots__ = (
-        "_closing",
-        "_receive",
-        "_send",
-        "_task",
-        "claim",
-        "closed",
-        "code",
-        "enforced",
-        "handshake",
-        "opened_at",
-        "terms",
-        "with_session",
-    )
+    # Of the class until they change: most connections are never ended from here.
+    code = 0
+    closed = False
+    closing: asyncio.Task[None] | None = None
+    _task: asyncio.Task[object] | None = None
 
     def __init__(
         self,
         handshake: Handshake,
-        terms: Terms,
+        terms: tuple[Terms, ...],
         receive: Receive,
         send: Send,
-        *,
         claim: Claim = NOTHING,
-        with_session: bool = False,
         enforced: bool = True,
     ) -> None:
         self.handshake = handshake
-        self.terms = shared_terms(terms)
+        self.terms = terms
         self.claim = claim
-        self.with_session = with_session
         self.enforced = enforced
         self.opened_at = time.monotonic()
-        self.code = 0
-        self.closed = False
-        self._closing: asyncio.Task[None] | None = None
         self._receive = receive
         self._send = send
-        self._task: asyncio.Task[object] | None = None
+
+    @property
+    def with_session(self) -> bool:
+        """Whether it has the visitor's session, by the cookies."""
+        return self.claim is not NOTHING and not self.claim.token
 
     @property
     def is_open(self) -> bool:
@@ -117,7 +108,7 @@ class Connection:
         if self.code or self.closed:
             return
         self.code = code
-        self._closing = asyncio.get_running_loop().create_task(self._close())
+        self.closing = asyncio.get_running_loop().create_task(self._close())
         if self._task is not None:
             self._task.cancel()
 
@@ -136,8 +127,8 @@ class Connection:
         client sees no code. On uvicorn taking it means to wait for the peer's answer,
         which may never come.
         """
-        if self._closing is not None:
-            await asyncio.wait({self._closing}, timeout=_SETTLING)
+        if self.closing is not None:
+            await asyncio.wait({self.closing}, timeout=_SETTLING)
 
     async def receive(self) -> Message:
         """Return the server's next message, or that the connection has ended."""

@@ -19,12 +19,12 @@ from contextlib import suppress
 from itertools import islice
 from math import inf
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from wsorigin.conf import conf
 from wsorigin.denial import CLOSE_EXPIRED, CLOSE_ORIGIN
 from wsorigin.policy import Policy
-from wsorigin.refresh import aget_policy, current
+from wsorigin.refresh import Database, aget_policy, current
 
 from .claims import NOTHING, Claim
 from .connection import Connection
@@ -48,68 +48,91 @@ _Doomed = tuple[Connection, int, str]
 
 
 class Watcher:
-    """The live connections of one event loop, and the task that looks after them."""
+    """
+    The live connections of one event loop, and what looks after them.
 
-    def __init__(self) -> None:
+    Between two looks there is a timer and no task: who closes an event loop leaves
+    nothing half done behind.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = ref(loop)
         self.connections: set[Connection] = set()
         self._policy: Policy | None = None
         self._hints: set[Hint] = set()
         self._again: dict[Hint, float] = {}
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.Handle | None = None
+        self._database: Database | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._looked_at = self._poll_at = -inf
         self._answered_at = time.monotonic()
         self._expires_at = self._known_until = inf
 
     def add(self, connection: Connection, policy: Policy) -> None:
         """Look after a connection that this policy of the site has allowed."""
-        self.connections.add(connection)
-        if self._task is None:
-            self._policy = policy
-            self._poll_at = time.monotonic() + conf.WSORIGIN_REFRESH_INTERVAL
-            self._answered_at = time.monotonic()
-            self._task = asyncio.get_running_loop().create_task(self._run())
-            hints.listen()
+        if not self.connections:
+            self._begin(connection, policy)
         elif policy is not self._policy:
             # It changed in between, in one direction or the other: decide again.
             self._policy = None
             self.hear(Hint("origins"))
+        self.connections.add(connection)
         if connection.claim.until < self._expires_at:
             self._expires_at = connection.claim.until
-            self._wake.set()
+            self._wake()
+
+    def _begin(self, connection: Connection, policy: Policy) -> None:
+        self._policy = policy
+        self._answered_at = connection.opened_at
+        self._poll_at = connection.opened_at + conf.WSORIGIN_REFRESH_INTERVAL
+        if self._timer is None or current.database is not self._database:
+            # The timer of the last ones, if there still is one, comes sooner.
+            self._wake()
+            hints.listen()
 
     def discard(self, connection: Connection) -> None:
-        """Forget a connection that is over; the last one takes the task with it."""
+        """Forget a connection that is over; the last one takes the look with it."""
         connection.closed = True
         self.connections.discard(connection)
-        if not self.connections and self._task is not None:
-            self._task.cancel()
-            self._task = None
+        if self._looking is not None and not self.connections:
+            self._looking.cancel()
 
     def hear(self, hint: Hint) -> None:
         """Look into a hint, now and once more a moment later."""
         self._hints.add(hint)
         self._again[hint] = time.monotonic() + _LOOK_AGAIN_AFTER
-        self._wake.set()
+        self._wake()
 
-    async def _run(self) -> None:
-        try:
-            while True:
-                await self._end(self._expired())
-                self._collect_hints()
-                now = time.monotonic()
-                is_due = now >= self._poll_at or self._hints
-                if self._looking is None and is_due and now >= self._rested_at:
-                    self._start_look()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._idle_for()):
-                        await self._wake.wait()
-                self._wake.clear()
-        finally:
-            if self._looking is not None:
-                self._looking.cancel()
-                self._looking = None
+    def _wake(self) -> None:
+        """Have a tick as soon as the event loop comes to it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_soon(self._tick)
+
+    def _tick(self) -> None:
+        """Do what is due, and come back when the next thing is."""
+        self._timer = None
+        if not self.connections:
+            self._hints.clear()
+            self._again.clear()
+            return
+        self._database = current.database
+        self._start_ending(self._expired())
+        self._collect_hints()
+        now = time.monotonic()
+        is_due = now >= self._poll_at or self._hints
+        if self._looking is None and is_due and now >= self._rested_at:
+            self._start_look()
+        self._timer = asyncio.get_running_loop().call_later(
+            self._idle_for(), self._tick
+        )
+
+    def _start_ending(self, doomed: list[_Doomed]) -> None:
+        if doomed:
+            task = asyncio.get_running_loop().create_task(self._end(doomed))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     @property
     def _rested_at(self) -> float:
@@ -122,7 +145,7 @@ class Watcher:
         for hint in [hint for hint, due in self._again.items() if due <= now]:
             del self._again[hint]
             self._hints.add(hint)
-        until = current.database.until if current.database else inf
+        until = self._database.until if self._database else inf
         if until != self._known_until and until <= time.time():
             # Once for each moment: where the database is away it stays in the past.
             self._known_until = until
@@ -132,8 +155,8 @@ class Watcher:
         """Return for how many seconds there is nothing to do."""
         now, wall = time.monotonic(), time.time()
         dues = [self._expires_at - wall + now]
-        if current.database and current.database.until != self._known_until:
-            dues.append(current.database.until - wall + now)
+        if self._database and self._database.until != self._known_until:
+            dues.append(self._database.until - wall + now)
         if self._looking is None:
             dues.append(max(self._poll_at, self._rested_at))
             dues.extend(max(due, self._rested_at) for due in self._again.values())
@@ -155,7 +178,7 @@ class Watcher:
 
     def _looked(self, _: asyncio.Task[None]) -> None:
         self._looking = None
-        self._wake.set()
+        self._wake()
 
     async def _look(self, told: set[Hint], *, is_poll: bool) -> None:
         if is_poll or any(hint.what == "origins" for hint in told):
@@ -238,7 +261,6 @@ class Watcher:
                         connection.end(code)
                 await asyncio.sleep(0)
         finally:
-            # With the last connection goes this task: then it ends here.
             for (code, why, enforced), count in counts.items():
                 done = "closed" if enforced else "would close (report-only)"
                 logger.warning(
@@ -276,16 +298,25 @@ _watchers: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher]] = (
     WeakKeyDictionary()
 )
 _lock: Final = threading.Lock()
+_latest: Watcher | None = None
 
 
 def watcher() -> Watcher:
     """Return the watcher of the running event loop."""
-    loop = asyncio.get_running_loop()
-    found = _watchers.get(loop)
-    if found is None:
-        with _lock:
-            found = _watchers[loop] = Watcher()
-    return found
+    global _latest
+    loop, latest = asyncio.get_running_loop(), _latest
+    if latest is not None and latest.loop() is loop:
+        return latest
+    with _lock:
+        _latest = _watchers.get(loop) or _watchers.setdefault(loop, Watcher(loop))
+        return _latest
+
+
+def watch(connection: Connection, policy: Policy) -> Watcher:
+    """Look after a connection that this policy of the site has just allowed."""
+    watching = watcher()
+    watching.add(connection, policy)
+    return watching
 
 
 def open_connections() -> int:
