@@ -166,10 +166,21 @@ def promises(results: Sequence[Result]) -> Iterator[Promise]:
         if question == DECISION and case != "exact, many origins":
             growth[case] = result.ratio((WSORIGIN, largest), (WSORIGIN, smallest))
     yield Promise(f"{largest:,} rules cost {{}} {TIMES} one rule", 1.3, growth)
-    yield Promise(f"{DECISION} costs {{}} {TIMES} the floor", 10, worst[DECISION])
-    for question in (ALLOWING, DENYING):
-        text = f"{question}, costs {{}} {TIMES} a pass-through"
-        yield Promise(text, 12, worst[question])
+    for question, base, limit in (
+        (DECISION, "the floor", 10),
+        (ALLOWING, "a pass-through", 12),
+        (DENYING, "a pass-through", 12),
+    ):
+        for who, cases in split(worst[question]):
+            text = f"{question}{who}, costs {{}} {TIMES} {base}"
+            yield Promise(text, limit, cases)
+
+
+def split(cases: dict[str, Spread]) -> Iterator[tuple[str, dict[str, Spread]]]:
+    """Tell origins that come again from those that are new to every memory of ours."""
+    many = {name: spread for name, spread in cases.items() if "many" in name}
+    yield "", {name: spread for name, spread in cases.items() if name not in many}
+    yield ", each time another origin", many
 
 
 def scope_of(origin: str) -> Scope:

@@ -26,9 +26,18 @@ _MAX_ENDPOINT_POLICIES: Final = 1024
 
 
 class CheckedOrigins(tuple[str, ...]):
-    """An endpoint's list, read once; it keeps its policy: no handshake walks a list."""
+    """
+    An endpoint's list, read once.
+
+    No handshake walks it: it keeps its policy, and its hash.
+    """
 
     _compiled: tuple[Policy, Policy] | None = None
+    _hash = 0
+
+    def __hash__(self) -> int:
+        self._hash = self._hash or super().__hash__()
+        return self._hash
 
     def policy(self, site: Policy, name: str) -> Policy:
         """Return the policy of this list, compiled anew where the site's is another."""

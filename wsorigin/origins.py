@@ -34,6 +34,7 @@ _SERIALIZED = re.compile(rf"({SCHEME})://({HOST}|\[[0-9a-f:.]+\])(?::({PORT}))?"
 # The WHATWG host parser reads a name whose last label is a number as an IPv4
 # address, and serialises it as four decimal numbers.
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
+_NUMBERS_END = frozenset("0123456789.")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 IPV6_REMEDY: Final = "Write it as in '[2001:db8::1]'."
@@ -149,6 +150,8 @@ def read_port(value: object, digits: str) -> int:
 
 def check_ipv4(value: object, host: str) -> None:
     """Raise InvalidOrigin where a host looks like an IPv4 address and is none."""
+    if host[-1] not in _NUMBERS_END and "0x" not in host:
+        return  # most names
     if _ENDS_IN_NUMBER.fullmatch(host) and not IPV4.fullmatch(host):
         raise InvalidOrigin(
             value,
