@@ -116,6 +116,21 @@ async def test_a_real_cancellation_stays_one(server: Server) -> None:
         await waiting
 
 
+@pytest.mark.parametrize("code", [1006, 4410])
+async def test_the_peer_s_answer_does_not_change_the_code(
+    code: int, server: Server
+) -> None:
+    """Clients are closed first; where one answers, its application has not been told."""
+    connection = server.connection()
+    waiting = asyncio.create_task(connection.receive())
+    await asyncio.sleep(0)
+    connection.close(4403)
+    server.messages.put_nowait({"type": "websocket.disconnect", "code": code})
+
+    assert (await waiting)["code"] == 4403
+    assert connection.closed
+
+
 @pytest.mark.parametrize("by", ["application", "client", "nobody"])
 async def test_what_is_closed_already_is_not_closed_again(
     by: str, server: Server

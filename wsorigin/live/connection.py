@@ -98,18 +98,25 @@ class Connection:
         return decision._replace(allowed=True, credentials=credentials)
 
     def end(self, code: int) -> None:
+        """Close the socket with a code, and have the application see it closed."""
+        self.close(code)
+        self.release()
+
+    def close(self, code: int) -> None:
         """
-        Close the socket with a code, and have the application see it closed.
+        Close the socket with a code; the application is for `release` to wake.
 
         In a task of its own, since some servers wait for the peer's answer. The
-        application's later messages are dropped; its next ``receive()`` returns
-        ``websocket.disconnect`` with this code, and one that waits returns at once.
+        application's later messages are dropped, and its next ``receive()`` returns
+        ``websocket.disconnect`` with this code.
         """
-        if self.code or self.closed:
-            return
-        self.code = code
-        self.closing = asyncio.get_running_loop().create_task(self._close())
-        if self._task is not None:
+        if not (self.code or self.closed):
+            self.code = code
+            self.closing = asyncio.get_running_loop().create_task(self._close())
+
+    def release(self) -> None:
+        """Have an application that waits for a message see at once that it has ended."""
+        if self.code and self._task is not None:
             self._task.cancel()
 
     async def _close(self) -> None:
@@ -144,6 +151,10 @@ class Connection:
             return self._disconnect()
         finally:
             self._task = None
+        if not self.is_open:
+            # Ended while it waited: the code is ours, whatever the peer answered.
+            self.closed = True
+            return self._disconnect()
         if message["type"] == "websocket.disconnect":
             self.closed = True
         return message
