@@ -5,7 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types floors build bench bench-quick clean
+.PHONY: demo test lint types floors audit build docs fuzz soak messages pictures \
+  bench bench-quick clean
 
 demo: $(READY)
 	$(BIN)/python -m project.demo
@@ -22,6 +23,10 @@ types: $(READY)
 
 floors: $(READY)
 	$(BIN)/lint-imports
+
+audit: $(READY)
+	$(BIN)/bandit -q -c pyproject.toml -r wsorigin
+	VENV=$(VENV) .ci/audit
 
 build: $(READY)
 	rm -rf dist

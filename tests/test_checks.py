@@ -376,6 +376,14 @@ CASES = [
         id="sessions in memory",
     ),
     pytest.param(
+        "W017",
+        {"WSORIGIN_REPORT_ONLY": True},
+        "WSORIGIN_REPORT_ONLY is on",
+        "WSORIGIN_REPORT_ONLY = False",
+        {"WSORIGIN_REPORT_ONLY": False},
+        id="report-only",
+    ),
+    pytest.param(
         "W014",
         {"SESSION_COOKIE_SECURE": False},
         "Nothing says that this site is served over https",

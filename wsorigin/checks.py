@@ -51,6 +51,7 @@ IDS: Final = {
     "W014": "nothing says that the site is https",
     "W015": "a Content Security Policy without the site's sockets",
     "W016": "a channel layer that hangs up on idle sockets",
+    "W017": "denials that are only recorded",
     "I001": "an entry that was normalised",
 }
 
@@ -373,6 +374,14 @@ def check_server(**_: Any) -> Iterator[CheckMessage]:
 def check_deployment(**_: Any) -> Iterator[CheckMessage]:
     """Check what matters only where strangers and several processes are."""
     yield from _check_shared_storage()
+    if conf.WSORIGIN_REPORT_ONLY:
+        yield finding(
+            "W017",
+            "WSORIGIN_REPORT_ONLY is on: whoever would be denied is let in, and only "
+            "recorded.",
+            "WSORIGIN_REPORT_ONLY = False, once 'manage.py wsorigin denied' names nobody "
+            "whom you trust.",
+        )
     if (
         "same-origin" in conf.WSORIGIN_INHERIT
         and not settings.SECURE_PROXY_SSL_HEADER
