@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types floors audit build docs fuzz soak messages pictures \
+.PHONY: demo test lint types floors matrix audit build docs fuzz soak messages pictures \
   bench bench-quick clean
 
 demo: $(READY)
@@ -13,6 +13,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python $(if $(COVERAGE),-m coverage run $(filter-out 1,$(COVERAGE)) )-m pytest $(ARGS)
+
+matrix: $(READY)
+	$(BIN)/nox
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -33,6 +36,15 @@ build: $(READY)
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+
+messages: $(READY)
+	cd wsorigin && DJANGO_SETTINGS_MODULE=tests.settings PYTHONPATH=.. \
+	  $(abspath $(BIN))/python -m django makemessages -l de -l fr --no-location --no-obsolete
+	cd wsorigin && DJANGO_SETTINGS_MODULE=tests.settings PYTHONPATH=.. \
+	  $(abspath $(BIN))/python -m django compilemessages
+
+pictures: $(READY)
+	$(BIN)/python -m tests.pictures
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -71,7 +71,7 @@ def test_a_refused_page_is_trusted_and_refused_again(
         attacker.goto(demo.attacker)
         assert state_of_attack(attacker) == "refused"
 
-        link = admin.get_by_role("link", name=f"Trust {origin}…")
+        link = admin.get_by_role("link", name=f"Trust this origin…: {origin}")
         assert any(admin.goto(demo.admin + DENIED) and link.count() for _ in moments())
         link.first.click()
         expect(admin.locator("#id_pattern")).to_have_value(origin)

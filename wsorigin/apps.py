@@ -5,13 +5,14 @@ The app's configuration: the only place where anything happens by itself.
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.db.models.signals import post_delete, post_migrate, post_save
+from django.utils.translation import gettext_lazy
 
 
 class WsoriginConfig(AppConfig):
     """Wire checks, triggers and signals; compile before the first handshake."""
 
     name = "wsorigin"
-    verbose_name = "WebSocket origins"
+    verbose_name = gettext_lazy("WebSocket origins")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

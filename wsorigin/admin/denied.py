@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from wsorigin.audit import outdated, prune
 from wsorigin.conf import conf
 from wsorigin.explanation import NoRoute, explain
-from wsorigin.models import DeniedHandshake, TrustedOrigin, readable
+from wsorigin.models import DeniedHandshake, TrustedOrigin, readable, translated
 from wsorigin.policy import Explanation, Reason
 
 from .chart import Chart, draw
@@ -152,7 +152,8 @@ class DeniedHandshakeAdmin(DeniedHandshakeModelAdmin):
 
     @admin.display(description=gettext_lazy("nearest rule"), ordering="nearest")
     def nearest_shown(self, row: DeniedHandshake) -> str:
-        return readable(row.nearest)
+        rule, end, difference = readable(row.nearest).partition(") ")
+        return f"{rule}{end}{translated(difference)}"
 
     @admin.display(description=gettext_lazy("now"))
     def now(self, row: DeniedHandshake) -> str:
@@ -165,7 +166,7 @@ class DeniedHandshakeAdmin(DeniedHandshakeModelAdmin):
         return format_html(
             '<span class="wsorigin-state wsorigin-{}" title="{}">{}</span>',
             "active" if decision else "expired",
-            decision.reason.sentence,
+            translated(decision.reason.sentence),
             _("allowed") if decision else _("denied"),
         )
 
@@ -177,7 +178,8 @@ class DeniedHandshakeAdmin(DeniedHandshakeModelAdmin):
         return format_html(
             '<a class="button wsorigin-trust" href="{}" aria-label="{}">{}</a>',
             self.trust_url(row),
-            _("Trust %(origin)s…") % {"origin": readable(row.origin)},
+            # What is seen comes first: whoever speaks to the browser says that.
+            _("Trust this origin…: %(origin)s") % {"origin": readable(row.origin)},
             _("Trust this origin…"),
         )
 
@@ -252,7 +254,7 @@ def is_trustable(row: DeniedHandshake) -> bool:
 def sentence_of(row: DeniedHandshake) -> str:
     """Return what the reason of a row means; raw SQL can have written any."""
     try:
-        return Reason(row.reason).sentence
+        return translated(Reason(row.reason).sentence)
     except ValueError:
         return ""
 

@@ -48,6 +48,11 @@ class TrustedOriginForm(TrustedOriginModelForm):
             label = ngettext("%(days)d day", "%(days)d days", days)
             choices.append((str(days), label % {"days": days}))
         self.fields["lifetime"].choices = choices  # type: ignore[attr-defined]
+        if expiry := self.fields.get("expires_at"):
+            # Django's own texts before the two are no labels.
+            inputs = getattr(expiry.widget, "widgets", ())
+            for widget, name in zip(inputs, (_("Date:"), _("Time:")), strict=False):
+                widget.attrs["aria-label"] = name
 
     @cached_property
     def changed_data(self) -> list[str]:

@@ -28,7 +28,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from wsorigin.models import TrustedOrigin, printable, readable
+from wsorigin.models import TrustedOrigin, printable, readable, translated
 from wsorigin.origins import InvalidOrigin
 from wsorigin.patterns import OriginPattern, normalisations
 
@@ -202,7 +202,7 @@ def read_line(text: str) -> tuple[dict[str, Any], str]:
         raise BadLine(
             " ".join(f"{name}: {' '.join(texts)}" for name, texts in messages)
         ) from exc
-    return values, ", ".join(normalisations(origin, pattern))
+    return values, ", ".join(map(translated, normalisations(origin, pattern)))
 
 
 def read_word(word: str) -> tuple[str, Any]:
@@ -245,9 +245,10 @@ def _read_expiry(value: str) -> datetime:
 
 
 def in_sentences(error: InvalidOrigin) -> str:
-    """Return the problem and the remedy, in printable ASCII."""
-    problem = error.problem[:1].upper() + error.problem[1:]
-    return readable(f"{problem}. {error.remedy}".strip())
+    """Return the problem and the remedy; what was written, in printable ASCII."""
+    problem = translated(readable(error.problem))
+    remedy = translated(readable(error.remedy))
+    return f"{problem[:1].upper()}{problem[1:]}. {remedy}".strip()
 
 
 @transaction.atomic

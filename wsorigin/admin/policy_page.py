@@ -6,6 +6,8 @@ It only asks; each part is another module's answer.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from math import isinf
 from typing import Any, Final
 
@@ -19,10 +21,10 @@ from wsorigin.conf import conf
 from wsorigin.denial import remedy
 from wsorigin.explanation import NoRoute, explain, own_host
 from wsorigin.live import has_shared_layer, open_connections, processes
-from wsorigin.models import readable
+from wsorigin.models import readable, translated
 from wsorigin.origins import MAX_LENGTH
 from wsorigin.policy import Policy, Reason, Rule
-from wsorigin.reconciliation import is_row, reconcile
+from wsorigin.reconciliation import Row, is_row, reconcile
 from wsorigin.refresh import current, get_policy
 from wsorigin.routes import websocket_routes
 
@@ -161,11 +163,21 @@ def reconciliation_context() -> dict[str, Any]:
     with_rows = count <= MAX_RECONCILED
     result = reconcile(database=with_rows)
     return {
-        "rows": result.rows,
+        "rows": [in_words(row) for row in result.rows],
         "disagreements": len(result.disagreements),
         "settings": str(result.proposal) if result.disagreements else "",
         "left_out": 0 if with_rows else count,
     }
+
+
+def in_words(row: Row) -> Row:
+    """Return a row of the comparison in the reader's language."""
+    return replace(
+        row,
+        websocket=translated(row.websocket),
+        disagreement=" ".join(map(translated, re.split(r"(?<=\.) ", row.disagreement))),
+        note=translated(row.note),
+    )
 
 
 def routes() -> list[str]:
@@ -187,21 +199,21 @@ def answer(form: ExplainForm) -> dict[str, Any] | None:
             host=asked["host"],
         )
     except NoRoute as exc:
-        form.add_error("path", str(exc))
+        form.add_error("path", translated(str(exc)))
         return None
     except (ImproperlyConfigured, ImportError) as exc:
         form.add_error("path", f"ASGI_APPLICATION: {exc}")
         return None
     if explanation is None:
         return {"unguarded": asked["path"]}
-    decision = explanation.decision
+    decision, nearest = explanation.decision, explanation.nearest
     return {
         "origin": readable(asked["origin"]),
         "decision": decision,
-        "sentence": decision.reason.sentence,
-        "problem": explanation.problem,
+        "sentence": translated(decision.reason.sentence),
+        "problem": translated(explanation.problem),
         "rules": explanation.matches,
-        "nearest": explanation.nearest,
-        "remedy": "" if decision else remedy(decision.reason, explanation),
+        "nearest": nearest and (nearest.rule, translated(nearest.difference)),
+        "remedy": "" if decision else translated(remedy(decision.reason, explanation)),
         "trust": explanation.origin if decision.reason is Reason.UNLISTED else None,
     }

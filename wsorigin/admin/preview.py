@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from wsorigin.handshake import Handshake
-from wsorigin.models import printable, readable
+from wsorigin.models import printable, readable, translated
 from wsorigin.origins import DEFAULT_PORTS, InvalidOrigin
 from wsorigin.patterns import OriginPattern, PatternKind, normalisations
 from wsorigin.policy import Policy, Rule
@@ -57,7 +57,8 @@ def preview(typed: str) -> Preview:
     try:
         pattern = OriginPattern.parse(typed)
     except InvalidOrigin as exc:
-        problem, remedy = readable(exc.problem), readable(exc.remedy)
+        problem = translated(readable(exc.problem))
+        remedy = translated(readable(exc.remedy))
         return Preview(shown, problem=problem, remedy=remedy)
     policy = Policy([Rule(pattern, "preview")])
     matches: list[Example] = []
@@ -68,7 +69,7 @@ def preview(typed: str) -> Preview:
     return Preview(
         shown,
         str(pattern),
-        tuple(normalisations(typed, pattern)),
+        tuple(map(translated, normalisations(typed, pattern))),
         tuple(matches[:_EXAMPLES]),
         tuple(others[:_EXAMPLES]),
         tuple(warnings(typed, pattern)),

@@ -210,9 +210,13 @@ def kinds() -> list[tuple[str, str]]:
         ),
     }
     return [
-        (kind.value, format_html("<strong>{}</strong>: {}", *line))
-        for kind, line in lines.items()
+        (kind.value, choice(name, purpose)) for kind, (name, purpose) in lines.items()
     ]
+
+
+def choice(name: Any, purpose: Any) -> str:
+    """Write the words of a choice, and what an operator should know of it."""
+    return format_html("<strong>{}</strong>{} {}", name, _(":"), purpose)
 
 
 def lifetimes() -> list[tuple[str, str]]:
@@ -247,7 +251,7 @@ class RotateForm(forms.Form):
         self.token = token
         self.fields["seen"].initial = self._seen
         self.fields["overlap"].choices = [  # type: ignore[attr-defined]  # of a ChoiceField
-            (name, format_html("<strong>{}</strong>: {}", label, when))
+            (name, choice(label, when))
             for name, (_overlap, label, when) in OVERLAPS.items()
         ]
 

@@ -32,7 +32,7 @@ from django.views.decorators.debug import (
 from wsorigin import tokens
 from wsorigin.credentials import Secret
 from wsorigin.handshake import redacted
-from wsorigin.models import ConnectionToken, printable
+from wsorigin.models import ConnectionToken, printable, translated
 
 from . import token_columns as columns
 from .disconnect import closing_when, disconnect
@@ -285,6 +285,9 @@ class ConnectionTokenAdmin(
         context = {
             "form": form,
             "found": found,
+            "sentence": translated(found.reason.sentence)
+            if found and found.reason
+            else "",
             "origins": columns.origins_of(token) if token else [],
             "audience": printable(token.audience) if token else "",
         }

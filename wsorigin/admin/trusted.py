@@ -29,7 +29,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from wsorigin.conf import conf
-from wsorigin.models import TrustedOrigin, printable, readable
+from wsorigin.models import TrustedOrigin, printable, readable, translated
 from wsorigin.origins import InvalidOrigin
 from wsorigin.patterns import OriginPattern
 from wsorigin.sources import collect
@@ -131,7 +131,11 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
             ),
             "settings_more": max(len(rules) - _SHOWN_SETTINGS, 0),
             "settings_problems": [
-                (ascii(one.error.value), one.source, readable(one.error.problem))
+                (
+                    ascii(one.error.value),
+                    one.source,
+                    translated(readable(one.error.problem)),
+                )
                 for one in found.problems
                 if shown and query in f"{one.source} {one.error.value}".casefold()
             ],
@@ -438,7 +442,7 @@ def state_of(row: TrustedOrigin) -> tuple[str, str]:
         OriginPattern.parse(row.pattern)
     except InvalidOrigin as exc:
         return "unreadable", _("unreadable: %(problem)s") % {
-            "problem": readable(exc.problem)
+            "problem": translated(readable(exc.problem))
         }
     if not row.is_active:
         return "inactive", _("inactive")

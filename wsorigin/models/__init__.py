@@ -14,6 +14,7 @@ from .trusted import (
     install_triggers,
     validate_pattern,
 )
+from .words import translated
 
 __all__ = [
     "ConnectionToken",
@@ -26,5 +27,6 @@ __all__ = [
     "printable",
     "readable",
     "reason_choices",
+    "translated",
     "validate_pattern",
 ]

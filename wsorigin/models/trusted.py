@@ -21,6 +21,7 @@ from wsorigin.patterns import OriginPattern
 from wsorigin.signals import trusted_origins_changed
 
 from .text import readable
+from .words import translated
 
 
 def validate_pattern(value: str) -> None:
@@ -37,8 +38,8 @@ def validate_pattern(value: str) -> None:
             code="invalid_origin",
             params={
                 "value": ascii(value),
-                "problem": exc.problem,
-                "remedy": exc.remedy,
+                "problem": translated(exc.problem),
+                "remedy": translated(exc.remedy),
             },
         ) from exc
 
