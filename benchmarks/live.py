@@ -42,8 +42,8 @@ class Kind(NamedTuple):
     """
     A way to open a connection: the path, with which credential, and beside whom.
 
-    ``base`` is the name of the one that does the same without a guard, itself if it has
-    none.
+    ``base`` is the name of the one that knows as much without a guard: nobody, or a user
+    whose right it is; itself if it has none.
     """
 
     name: str
@@ -60,8 +60,8 @@ KINDS: Final = (
     Kind(BARE, "/bare/", BARE),
     Kind(GUARDED, "/guarded/", BARE),
     Kind("wsorigin, wrapper", "/wrapped/", BARE),
-    Kind("wsorigin, consumer, session", "/guarded/", BARE, with_session=True),
-    Kind("wsorigin, consumer, token", "/guarded/", BARE, with_token=True),
+    Kind("wsorigin, consumer, session", "/guarded/", STACK, with_session=True),
+    Kind("wsorigin, consumer, token", "/guarded/", STACK, with_token=True),
     Kind(STACK, "/session/", STACK, with_session=True),
     Kind(
         "wsorigin, consumer in the stack, session",

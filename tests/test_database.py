@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -229,6 +230,20 @@ def test_an_overdue_look_is_waited_for_a_second_in_all(
 
     assert 0.8 < sum(waits) < 2
     assert max(waits[1:]) < 0.5
+
+
+def test_the_first_look_is_waited_for_longer(
+    current: CurrentPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything was read, an answer would deny whoever is listed there."""
+    TrustedOrigin.objects.create(pattern=APP)
+    monkeypatch.setattr(refresh, "_PATIENCE", 0.0)
+    with ThreadPoolExecutor(1) as executor:
+        with locked():
+            answer = executor.submit(current.get)
+            eventually(lambda: current._look and current._look.running())
+
+        assert allowed(answer.result(10))
 
 
 def test_get_on_an_event_loop_hardly_waits(current: CurrentPolicy) -> None:

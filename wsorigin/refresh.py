@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 # How long a handshake waits for a look at the database that is overdue, in seconds.
 _PATIENCE: Final = 1.0
+# The first one may take longer, since without it nobody listed there is let in. Daphne
+# gives up on a handshake after five seconds.
+_FIRST_PATIENCE: Final = 4.0
 # And how long code that cannot await holds up an event loop for it.
 _LOOP_PATIENCE: Final = 0.02
 # Without triggers nothing tells what raw SQL has changed, so all is read now and then.
@@ -240,7 +243,8 @@ class CurrentPolicy:
 
     def _patience(self) -> float:
         """Return for how long to wait for the look under way: a second in all."""
-        return max(0.0, self._look_started_at + _PATIENCE - time.monotonic())
+        patience = _PATIENCE if self._database else _FIRST_PATIENCE
+        return max(0.0, self._look_started_at + patience - time.monotonic())
 
     def _start_look(self) -> Future[None] | None:
         """Start a look at the database; return it, or the one under way."""
