@@ -37,6 +37,9 @@ build: $(READY)
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 
+docs: $(READY)
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+
 messages: $(READY)
 	cd wsorigin && DJANGO_SETTINGS_MODULE=tests.settings PYTHONPATH=.. \
 	  $(abspath $(BIN))/python -m django makemessages -l de -l fr --no-location --no-obsolete

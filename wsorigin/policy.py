@@ -24,7 +24,7 @@ from .origins import MAX_LENGTH, InvalidOrigin, Origin
 from .patterns import OriginPattern, PatternKind, is_extension_id
 from .site import Relation, Site
 
-# In a consumer's allowed_origins: everything that the site's own settings allow.
+#: In ``allowed_origins``: everything that the site's own settings and rows allow.
 SITE: Final = "wsorigin.SITE"
 
 # A host can be in many rules that differ in the port. Enough to find the nearest.
