@@ -49,6 +49,10 @@ messages: $(READY)
 pictures: $(READY)
 	$(BIN)/python -m tests.pictures
 
+SOAK_SECONDS ?= 3600
+soak: $(READY)
+	$(BIN)/python -m benchmarks.soak --seconds $(SOAK_SECONDS)
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 

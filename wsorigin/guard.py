@@ -14,7 +14,6 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Final
 
 from asgiref.sync import ThreadSensitiveContext
-from channels.db import database_sync_to_async
 
 from .admission import Admission, negotiating, restrict
 from .audit import audit
@@ -38,6 +37,7 @@ from .preflight import answer_preflight, is_for_page
 from .refresh import aget_policy, policy_in_memory
 from .sessions import may_have_session, session_key_in
 from .signals import handshake_checked
+from .threads import Threads
 from .tokens import Verified, averify, misplaced
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,9 @@ Admitted = tuple[Scope, Receive, Send, Connection | None, Watcher | None]
 
 _VOUCHED: Final = Decision(True, Reason.TOKEN)
 _MAX_PENDING_SIGNALS: Final = 1000
+# Daphne gives an application five seconds for a handshake.
+_HOOK_PATIENCE: Final = 3.0
+_hooks: Final = Threads("wsorigin-hooks", 4, most=200, patience=None)
 
 
 class OriginGuard:
@@ -381,17 +384,21 @@ async def run_hook(
     Call a consumer's hook, and ``then`` on what it returns.
 
     A plain function runs in a thread, so that it may use the ORM; so does ``then``,
-    since a queryset asks the database only when it is read.
+    since a queryset asks the database only when it is read. The thread is one of our
+    own: a hook that hangs would otherwise hold up every consumer of the process.
+
+    Raises TimeoutError where that takes longer than three seconds.
     """
-    if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
-        return then(await hook(scope))
 
     def call() -> Any:
         result = hook(scope)
         return result if isawaitable(result) else then(result)
 
-    result = await database_sync_to_async(call)()
-    return then(await result) if isawaitable(result) else result
+    async with asyncio.timeout(_HOOK_PATIENCE):
+        if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
+            return then(await hook(scope))
+        result = await _hooks.ask(contextvars.copy_context().run, call)
+        return then(await result) if isawaitable(result) else result
 
 
 failures: Final = RateLimit(burst=20, per_second=0.2)

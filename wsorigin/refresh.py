@@ -8,6 +8,7 @@ settings say is the sources' business.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 import time
@@ -18,8 +19,9 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Final, NamedTuple
 
+from asgiref.sync import ThreadSensitiveContext
 from django.core.signals import setting_changed
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from .conf import conf
 from .models import TrustedOrigin, TrustedOriginVersion
@@ -36,6 +38,8 @@ _PATIENCE: Final = 1.0
 _FIRST_PATIENCE: Final = 4.0
 # And how long code that cannot await holds up an event loop for it.
 _LOOP_PATIENCE: Final = 0.02
+# Threads that tell receivers of a change, each for as long as they take.
+_MAX_TELLING: Final = 10
 # Without triggers nothing tells what raw SQL has changed, so all is read now and then.
 _FULL_READ_INTERVAL: Final = 60.0
 
@@ -322,15 +326,34 @@ def _let_go(databases: list[Database]) -> None:
 
 
 def _announce(**fingerprints: str) -> None:
-    """Send `policy_changed`, from a task where there is an event loop."""
+    """Send `policy_changed`; nobody waits for its receivers, not even the next look."""
     if not policy_changed.receivers:
         return
-    if not _on_event_loop():
+    if _on_event_loop():
+        task = asyncio.get_running_loop().create_task(
+            _atell(fingerprints), context=contextvars.Context()
+        )
+        _announcements.add(task)
+        task.add_done_callback(_announcements.discard)
+    elif _telling.acquire(blocking=False):
+        # Receivers that cannot keep up miss changes; the policy itself misses none.
+        threading.Thread(
+            target=_tell, args=(fingerprints,), name="wsorigin-announce", daemon=True
+        ).start()
+
+
+def _tell(fingerprints: dict[str, str]) -> None:
+    try:
         policy_changed.send_robust(Policy, **fingerprints)
-        return
-    task = asyncio.create_task(policy_changed.asend_robust(Policy, **fingerprints))
-    _announcements.add(task)
-    task.add_done_callback(_announcements.discard)
+    finally:
+        connections.close_all()
+        _telling.release()
+
+
+async def _atell(fingerprints: dict[str, str]) -> None:
+    # As in the guard: not in the thread that sync consumers and the ORM share.
+    async with ThreadSensitiveContext():
+        await policy_changed.asend_robust(Policy, **fingerprints)
 
 
 def _on_event_loop() -> bool:
@@ -342,6 +365,7 @@ def _on_event_loop() -> bool:
 
 
 _announcements: Final[set[asyncio.Task[Any]]] = set()
+_telling: Final = threading.Semaphore(_MAX_TELLING)
 
 current: Final = CurrentPolicy()
 

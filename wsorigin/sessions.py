@@ -83,7 +83,13 @@ def user_of(session_key: str) -> Any:
     request = HttpRequest()
     request.session = read_only(session_key)
     user = get_user(request)
-    return user if user.is_authenticated else None
+    if user.is_authenticated:
+        return user
+    # Engines take a cache or a folder that is away for a session that is gone; to ask
+    # whether it stands raises there.
+    if request.session.session_key is None and standing_sessions([session_key]):
+        raise LookupError("a session that is there could not be read")
+    return None
 
 
 async def auser_of(session_key: str) -> Any:

@@ -446,7 +446,8 @@ def announce(what: str, key: Any, using: str | None = None) -> None:
     ``what`` is ``"token"``, ``"user"``, ``"session"`` or ``"disconnection"``.
     """
     transaction.on_commit(
-        lambda: standing_changed.send(ConnectionToken, what=what, key=key), using=using
+        lambda: standing_changed.send_robust(ConnectionToken, what=what, key=key),
+        using=using,
     )
 
 

@@ -175,7 +175,7 @@ class TrustedOriginVersion(models.Model):
 def announce_change(using: str | None = None) -> None:
     """Tell this process, once the change is committed, that the origins are others."""
     transaction.on_commit(
-        lambda: trusted_origins_changed.send(TrustedOrigin), using=using
+        lambda: trusted_origins_changed.send_robust(TrustedOrigin), using=using
     )
 
 

@@ -1,0 +1,1 @@
+"""A site to which something happens, and the means to let it happen."""
