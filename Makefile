@@ -49,6 +49,12 @@ messages: $(READY)
 pictures: $(READY)
 	$(BIN)/python -m tests.pictures
 
+# Ten million over the core, a million through the guard: an hour of one core.
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz core --runs 2000000
+	$(BIN)/python -m tests.fuzz guard --runs 1000000
+	$(BIN)/python -m tests.fuzz settings --runs 50000
+
 SOAK_SECONDS ?= 3600
 soak: $(READY)
 	$(BIN)/python -m benchmarks.soak --seconds $(SOAK_SECONDS)

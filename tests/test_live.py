@@ -637,7 +637,9 @@ async def test_a_change_during_a_handshake_is_not_missed(opened: Opener) -> None
     async def nothing(*_: Any) -> None:
         """Be a server's side that takes everything."""
 
-    late = Connection(Handshake("/ws/", APP), shared_terms(None, "t", ""), nothing, nothing)
+    late = Connection(
+        Handshake("/ws/", APP), shared_terms(None, "t", ""), nothing, nothing
+    )
     one.add(late, before)
     await eventually(lambda: late.code == 4403)
 

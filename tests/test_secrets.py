@@ -543,7 +543,9 @@ def objects() -> Iterator[Any]:
         }
     )
     claim = Claim(token=1, user=1, auth_hash=SESSION, session_key=SESSION)
-    live = Connection(handshake, shared_terms(None, "test", ""), sleep, sleep, claim=claim)
+    live = Connection(
+        handshake, shared_terms(None, "test", ""), sleep, sleep, claim=claim
+    )
     decision = Decision(True, Reason.LISTED)
     yield from (SECRET, Credential(SECRET), token, Verified(token, SESSION), claim)
     yield from (handshake, live)

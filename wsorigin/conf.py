@@ -21,6 +21,9 @@ from .policy import MissingOrigin
 # Seconds. A ticket is fetched to be used at once; what lives longer is a token.
 MAX_TICKET_AGE: Final = 120
 
+# Above this no number of rows, days or seconds is meant, and arithmetic overflows.
+MAX_NUMBER: Final = 10**9
+
 SOURCE_NAMES: Final = ("same-origin", "cors", "csrf", "hosts", "database", "debug")
 
 DEFAULTS: Final[dict[str, Any]] = {
@@ -111,7 +114,8 @@ class Settings:
     @cached_property
     def WSORIGIN_AUDIT_RETENTION_DAYS(self) -> float:
         """Days after which ``wsorigin prune`` deletes denials."""
-        return self._positive("WSORIGIN_AUDIT_RETENTION_DAYS")
+        # A hundred years: more, and there is no date so long ago.
+        return min(self._positive("WSORIGIN_AUDIT_RETENTION_DAYS"), 36_500)
 
     def forget(self, **_: Any) -> None:
         """Read again: a setting has changed."""
@@ -145,8 +149,12 @@ def as_entries(value: Any) -> Sequence[Any]:
 
 
 def is_positive(value: object) -> TypeGuard[float]:
-    """Whether a setting is a number above zero; True and False are none."""
-    return isinstance(value, (int, float)) and value is not True and value > 0
+    """Whether a setting is a number above zero that means something; True is none."""
+    return (
+        isinstance(value, (int, float))
+        and value is not True
+        and 0 < value <= MAX_NUMBER
+    )
 
 
 conf: Final = Settings()

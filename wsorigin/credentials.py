@@ -229,7 +229,7 @@ def _redact_url(scope: Scope) -> None:
             plain = unquote(text)
             # As it was sent, if all of it shows there: where the denial is but
             # reported, the application still reads parameters of its own.
-            if len(_ANYWHERE.findall(text)) < len(_ANYWHERE.findall(plain)):
+            if unquote(redacted(text)) != redacted(plain):
                 text = plain
             scope[name] = redacted(text).encode("latin-1", "replace")
     if scope.get("path"):

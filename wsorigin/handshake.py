@@ -36,7 +36,8 @@ SECRET_HEADERS: Final = (b"cookie", b"authorization", SUBPROTOCOL_HEADER)
 # A token, plain or as it travels among the subprotocols. The public id stays: it is
 # what people call a token by.
 _TOKEN: Final = re.compile(
-    r"(wso[kpt]_[0-9A-Za-z]{8})[0-9A-Za-z]+|(d3Nv(?:a1|cF|dF))[0-9A-Za-z_-]{20,}"
+    r"(wso[kpt]_[0-9A-Za-z]{8})[0-9A-Za-z][0-9A-Za-z_-]*"
+    r"|(d3Nv(?:a1|cF|dF))[0-9A-Za-z_-]{20,}"
 )
 
 
@@ -108,7 +109,9 @@ def read_handshake(scope: Scope, headers: dict[bytes, bytes]) -> Handshake:
     value = headers.get(b"origin")
     origin = None if value is None else value.decode("latin-1")
     if origin and may_hold_token(origin):
-        origin = redacted(origin)  # and malformed by that
+        shown = redacted(origin)
+        # Malformed by that, wherever it stood: a scheme may have dots in it.
+        origin = origin if shown == origin else f"{shown} "
         headers[b"origin"] = origin.encode("latin-1")
     path = scope.get("path") or ""
     return Handshake(

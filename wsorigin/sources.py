@@ -223,4 +223,5 @@ def current_site() -> Site:
 
 def _scope_name(meta_name: str) -> bytes:
     """Translate ``HTTP_X_FORWARDED_PROTO`` to the name in an ASGI scope."""
-    return meta_name.removeprefix("HTTP_").replace("_", "-").lower().encode()
+    name = meta_name.removeprefix("HTTP_").replace("_", "-").lower()
+    return name.encode(errors="replace")
