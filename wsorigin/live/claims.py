@@ -103,9 +103,13 @@ def _of_user(user: Any, session_key: str) -> Claim:
 
 
 def auth_hash(user: Any) -> str:
-    """Return what changes with a user's password, empty where users have none."""
+    """
+    Return what changes with a user's password, empty where users have none.
+
+    A part of the hash, kept for each connection: enough to see that it is another.
+    """
     hashed = getattr(user, "get_session_auth_hash", None)
-    return hashed() if hashed else ""
+    return hashed()[:16] if hashed else ""
 
 
 def ended(claims: Collection[Claim]) -> dict[Claim, int]:

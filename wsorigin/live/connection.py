@@ -108,16 +108,17 @@ class Connection:
 
         In a task of its own, since some servers wait for the peer's answer. The
         application's later messages are dropped, and its next ``receive()`` returns
-        ``websocket.disconnect`` with this code.
+        ``websocket.disconnect`` with this code, once it is released.
         """
         if not (self.code or self.closed):
             self.code = code
             self.closing = asyncio.get_running_loop().create_task(self._close())
 
     def release(self) -> None:
-        """Have an application that waits for a message see at once that it has ended."""
+        """Have an application that waits for a message see that it has ended."""
         if self.code and self._task is not None:
             self._task.cancel()
+            self._task = None
 
     async def _close(self) -> None:
         try:
@@ -144,6 +145,10 @@ class Connection:
         task = self._task = asyncio.current_task()
         try:
             message = await self._receive()
+            if not self.is_open:
+                # The peer's answer to our close; `release` is to come. The code that the
+                # application sees is ours, whatever the peer answered.
+                await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
             # Ours, if this connection was ended and nobody else cancels the task too.
             if self.is_open or task is None or task.uncancel():
@@ -151,10 +156,6 @@ class Connection:
             return self._disconnect()
         finally:
             self._task = None
-        if not self.is_open:
-            # Ended while it waited: the code is ours, whatever the peer answered.
-            self.closed = True
-            return self._disconnect()
         if message["type"] == "websocket.disconnect":
             self.closed = True
         return message

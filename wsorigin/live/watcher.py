@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 # Connections dealt with before other work of the event loop has its turn.
 _DECIDED_AT_ONCE: Final = 100
-_ENDED_AT_ONCE: Final = 10
+_CLOSED_AT_ONCE: Final = 50
+_RELEASED_AT_ONCE: Final = 10
 # A log-out is told before the session is deleted, and some changes are committed after
 # they are told: so what a hint says is looked into once more, after so many seconds.
 _LOOK_AGAIN_AFTER: Final = 0.4
@@ -254,13 +255,13 @@ async def _end(doomed: Iterable[_Doomed]) -> None:
     """
     Close connections, a few at a time, and log a line for each kind.
 
-    All clients first, then the applications: what those do at their end takes ten
+    All clients first, then the applications: what those do at their end takes several
     times as long as to close.
     """
     remaining = iter(doomed)
     counts: Counter[tuple[int, str, bool]] = Counter()
     closed: list[Connection] = []
-    while batch := list(islice(remaining, _ENDED_AT_ONCE)):
+    while batch := list(islice(remaining, _CLOSED_AT_ONCE)):
         await _keep_clear_of_the_second()
         for connection, code, why in batch:
             counts[code, why, connection.enforced] += 1
@@ -273,7 +274,7 @@ async def _end(doomed: Iterable[_Doomed]) -> None:
         logger.warning("%s connections=%d code=%d reason=%s", done, count, code, why)
     for number, connection in enumerate(closed, start=1):
         connection.release()
-        if number % _ENDED_AT_ONCE == 0:
+        if number % _RELEASED_AT_ONCE == 0:
             await asyncio.sleep(0)
 
 
