@@ -52,6 +52,7 @@ def test_reads_a_scope() -> None:
         pytest.param({}, id="nothing"),
         pytest.param({"headers": None, "path": None, "subprotocols": None}, id="None"),
         pytest.param({"headers": [], "path": "", "subprotocols": []}, id="empty"),
+        pytest.param({"headers": iter([])}, id="an iterator"),
     ],
 )
 def test_reads_a_scope_that_says_nothing(scope: dict[str, Any]) -> None:

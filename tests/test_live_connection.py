@@ -134,6 +134,13 @@ async def test_the_peer_s_answer_does_not_change_the_code(
     assert (await waiting)["code"] == 4403
 
 
+async def test_what_nobody_ended_is_settled(server: Server) -> None:
+    """There is no close to wait for."""
+    await server.connection().settle()
+
+    assert server.sent == []
+
+
 @pytest.mark.parametrize("by", ["application", "client", "nobody"])
 async def test_what_is_closed_already_is_not_closed_again(
     by: str, server: Server

@@ -733,6 +733,43 @@ def test_strangers_never_have_credentials(pattern: OriginPattern) -> None:
 
 
 @pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(
+            Rule(OriginPattern.parse("https://b.example"), "test"), id="pattern"
+        ),
+        pytest.param(Rule(OriginPattern.parse("https://a.example"), "x"), id="source"),
+        pytest.param(
+            Rule(OriginPattern.parse("https://a.example"), "test", audience="x"),
+            id="audience",
+        ),
+        pytest.param("https://a.example (test)", id="what it reads like"),
+    ],
+)
+def test_rules_are_equal_by_what_they_say(other: object) -> None:
+    """Made in settings or read back from an index: the same rule is one."""
+    rule = Rule(OriginPattern.parse("https://a.example"), "test")
+    (same,) = Policy([rule]).rules
+
+    assert same == rule != other
+    assert {rule, same} == {rule}
+    assert "a.example" in repr(rule)
+
+
+@pytest.mark.parametrize(
+    "flags", [pytest.param(0, id="none"), pytest.param(re.IGNORECASE, id="others")]
+)
+def test_regexes_with_other_flags_are_other_rules(flags: int) -> None:
+    """Their text alone does not say what they match."""
+    one, other = (
+        Rule(OriginPattern.for_regex(re.compile("https://a", how)), "test")
+        for how in (0, flags)
+    )
+
+    assert (one == other) is (not flags)
+
+
+@pytest.mark.parametrize(
     ("first", "second", "credentials"),
     [
         pytest.param(False, False, False, id="none"),

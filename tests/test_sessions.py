@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY, login
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends import file
 from django.contrib.sessions.models import Session
 from django.core.cache import caches
@@ -20,6 +21,7 @@ from django.test import override_settings
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from wsorigin.live import NOTHING, claim_for
 from wsorigin.sessions import (
     auser_of,
     batches,
@@ -126,8 +128,10 @@ def test_a_project_may_be_without_sessions(
         "django.contrib.sessions",
     ]
     settings.INSTALLED_APPS = [name for name in installed if name != missing]
+    claim = async_to_sync(claim_for)({"user": AnonymousUser()}, b"", None)
 
     assert has_sessions() is expected
+    assert claim is NOTHING
 
 
 @pytest.mark.parametrize("engine", [*ON_THE_SERVER, "signed_cookies"])
