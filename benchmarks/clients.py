@@ -236,6 +236,12 @@ class Clients:
                 pass
         return True
 
+    def wait_for_answers(
+        self, clients: Sequence[Client], timeout: float = _PATIENCE
+    ) -> bool:
+        """Look after all until each of some has its answer; say whether it has."""
+        return self.wait(lambda: all(one.is_answered for one in clients), timeout)
+
     def open(
         self,
         addresses: Sequence[Address],
@@ -251,7 +257,7 @@ class Clients:
                 self.add(address, handshake, answers_close=answers_close)
                 for address in islice(turns, min(AT_ONCE, count - len(clients)))
             ]
-            self.wait(lambda batch=batch: all(one.is_answered for one in batch))  # type: ignore[misc]
+            self.wait_for_answers(batch)
             clients += batch
         refused = Counter(one.status for one in clients if one.status != 101)
         if refused:

@@ -69,7 +69,7 @@ class Server:
         with Clients() as clients:
             while True:
                 client = clients.add(self.address, handshake)
-                clients.wait(lambda client=client: client.is_answered, _START_TIMEOUT)  # type: ignore[misc]
+                clients.wait_for_answers([client], _START_TIMEOUT)
                 if client.status == 101:
                     return
                 if time.monotonic() > deadline:

@@ -1,5 +1,5 @@
 """
-Services that tests need for real: PostgreSQL and Redis of their own, stopped at will.
+What tests need for real: PostgreSQL and Redis of their own, and packages from npm.
 """
 
 from __future__ import annotations
@@ -245,3 +245,20 @@ def redis() -> Iterator[Redis]:
         yield server
     finally:
         server.destroy()
+
+
+def installed_from_npm(source: Path, folder: Path) -> Path:
+    """Install what a lock file names; skip where that cannot be, though never in CI."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(source / name, folder)
+    npm = shutil.which("npm") or "npm"
+    try:
+        subprocess.run(  # noqa: S603  # our own command
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            cwd=folder,
+            check=True,
+            timeout=120,
+        )
+    except (OSError, subprocess.SubprocessError) as error:  # pragma: no cover
+        missing(f"npm cannot install what tests need: {error}")
+    return folder / "node_modules"

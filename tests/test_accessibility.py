@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
@@ -12,6 +9,7 @@ from typing import Final, Literal
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
+from .services import installed_from_npm
 from .test_demo import PHONE
 from .tour.browser import go, look, touring
 from .tour.visits import PLAIN, VISITS, Visit
@@ -51,23 +49,8 @@ Violations = dict[tuple[str, str], str]
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Install axe from npm; skip where that cannot be, though never in CI."""
-    folder = tmp_path_factory.mktemp("npm")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(TOUR / name, folder)
-    npm = shutil.which("npm") or "npm"
-    try:
-        subprocess.run(  # noqa: S603  # our own command
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=folder,
-            check=True,
-            timeout=120,
-        )
-    except (OSError, subprocess.SubprocessError) as error:  # pragma: no cover
-        problem = f"npm cannot install axe: {error}"
-        if os.environ.get("CI"):
-            pytest.fail(problem)
-        pytest.skip(problem)
-    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+    packages = installed_from_npm(TOUR, tmp_path_factory.mktemp("npm"))
+    return (packages / "axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture(scope="module")

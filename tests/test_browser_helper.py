@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,6 +20,7 @@ from . import browser as chromium
 from .helper.fronts import Front, tls_context
 from .processes.servers import program
 from .servers.processes import Kind, Server
+from .services import installed_from_npm
 
 pytestmark = pytest.mark.browser
 
@@ -755,23 +754,7 @@ def test_says_why_there_is_no_ticket(world: World, page: Page) -> None:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the clients from npm; skip where that cannot be, though never in CI."""
-    folder = tmp_path_factory.mktemp("npm")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HELPER / name, folder)
-    npm = shutil.which("npm") or "npm"
-    try:
-        subprocess.run(  # noqa: S603  # our own command
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=folder,
-            check=True,
-            timeout=120,
-        )
-    except (OSError, subprocess.SubprocessError) as error:  # pragma: no cover
-        problem = f"npm cannot install the clients: {error}"
-        if os.environ.get("CI"):
-            pytest.fail(problem)
-        pytest.skip(problem)
-    return folder / "node_modules"
+    return installed_from_npm(HELPER, tmp_path_factory.mktemp("npm"))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from wsorigin.denial import (
     Message,
     RateLimit,
     close_code,
-    is_logged,
     log_denial,
+    may_log,
     problem,
     remedy,
     send_denial,
@@ -261,7 +261,7 @@ def log() -> Callable[..., None]:
         }
         handshake = Handshake(path, origin, pairs)
         decision = policy.decide(handshake)
-        if is_logged():
+        if may_log():
             log_denial(
                 policy.explain(handshake),
                 handshake,
@@ -403,7 +403,7 @@ def test_explains_nothing_that_nobody_reads(
     """Where warnings are off, a denial costs no explanation and no allowance."""
     caplog.set_level(logging.ERROR, "wsorigin.denial")
 
-    assert not is_logged()
+    assert not may_log()
     assert denials() == []
     assert denial.limit.allows()
 

@@ -36,6 +36,12 @@ class Server:
         return Connection(handshake, terms, self.messages.get, self.send, **options)
 
 
+def end(connection: Connection, code: int) -> None:
+    """End a connection as the watcher does where it is the only one."""
+    connection.close(code)
+    connection.release()
+
+
 @pytest.fixture
 async def server() -> Server:
     return Server()
@@ -58,7 +64,7 @@ async def test_an_application_that_waits_learns_at_once(server: Server) -> None:
     connection = server.connection()
     waiting = asyncio.create_task(connection.receive())
     await asyncio.sleep(0)
-    connection.end(4410)
+    end(connection, 4410)
 
     assert await waiting == {
         "type": "websocket.disconnect",
@@ -72,7 +78,7 @@ async def test_an_application_that_waits_learns_at_once(server: Server) -> None:
 async def test_an_application_that_works_learns_when_it_asks(server: Server) -> None:
     """A long handler is not torn off; what it sends afterwards is dropped."""
     connection = server.connection()
-    connection.end(4403)
+    end(connection, 4403)
     await connection.send({"type": "websocket.send", "text": "late"})
     await asyncio.sleep(0)
 
@@ -93,7 +99,7 @@ async def test_an_application_that_waits_in_its_own_task_goes_on(
 
     task = asyncio.create_task(application())
     await asyncio.sleep(0)
-    connection.end(4401)
+    end(connection, 4401)
     await task
 
     assert [log[0]["code"], log[1]] == [4401, "cleaned up"]
@@ -110,7 +116,7 @@ async def test_a_real_cancellation_stays_one(server: Server) -> None:
 
     waiting = asyncio.create_task(connection.receive())
     await asyncio.sleep(0)
-    connection.end(4401)
+    end(connection, 4401)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -155,8 +161,8 @@ async def test_what_is_closed_already_is_not_closed_again(
         expected = []
         server.messages.put_nowait({"type": "websocket.disconnect", "code": 1001})
         await connection.receive()
-    connection.end(4401)
-    connection.end(4403)
+    end(connection, 4401)
+    end(connection, 4403)
     await asyncio.sleep(0)
 
     assert server.sent == expected
@@ -178,7 +184,7 @@ async def test_a_client_that_left_meanwhile_is_no_error(
         server.messages.get,
         send,
     )
-    connection.end(4401)
+    end(connection, 4401)
     await asyncio.sleep(0)
 
     assert [record.levelname for record in caplog.records] == ["DEBUG"]

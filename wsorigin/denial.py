@@ -179,8 +179,8 @@ limit: Final = RateLimit(burst=50, per_second=2)
 withheld_limit: Final = RateLimit(burst=50, per_second=2)
 
 
-def is_logged() -> bool:
-    """Whether there is a line for another denial: a flood costs no explanations."""
+def may_log() -> bool:
+    """Take a line for another denial, if there is one: a flood costs no explanations."""
     return logger.isEnabledFor(logging.WARNING) and limit.allows()
 
 
@@ -195,7 +195,7 @@ def log_denial(
     """
     Write one line for a denial: what was seen, why, and what to do about it.
 
-    Client-sent text is escaped and cut. Where `is_logged` says so, and nowhere else.
+    Client-sent text is escaped and cut. Where `may_log` says so, and nowhere else.
     """
     text = "denied" if enforced else "would deny (report-only)"
     text += f" origin={shown(handshake.origin)} reason={decision.reason}"

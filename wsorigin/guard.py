@@ -19,7 +19,7 @@ from .admission import Admission, negotiating, restrict
 from .audit import audit
 from .conf import conf
 from .credentials import Credential, find_credential
-from .denial import RateLimit, Receive, Send, is_logged, log_denial, send_denial
+from .denial import RateLimit, Receive, Send, log_denial, may_log, send_denial
 from .diagnosis import is_signed, seen
 from .endpoints import Origins, checked_origins, endpoint_policy
 from .handshake import (
@@ -443,7 +443,7 @@ def record_denial(
 ) -> None:
     """Tell the operator of a denial: in the audit, and in the log."""
     audit.record(policy, handshake, audience, decision, enforced=enforced)
-    if is_logged():
+    if may_log():
         log_denial(
             policy.explain(handshake, audience),
             handshake,

@@ -102,7 +102,7 @@ class Load:
         while len(found) < len(sent):
             batch = sent[len(found) : len(found) + AT_ONCE]
             asked = [self.clients.add(one.server.address, text) for one, text in batch]
-            self.clients.wait(lambda: all(c.is_answered for c in asked), PATIENCE)  # noqa: B023  # called at once
+            self.clients.wait_for_answers(asked, PATIENCE)
             for (one, _), client in zip(batch, asked, strict=True):
                 self._note(one, client)
             found += asked

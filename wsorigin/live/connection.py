@@ -97,11 +97,6 @@ class Connection:
             credentials = credentials and decision.credentials
         return decision._replace(allowed=True, credentials=credentials)
 
-    def end(self, code: int) -> None:
-        """Close the socket with a code, and have the application see it closed."""
-        self.close(code)
-        self.release()
-
     def close(self, code: int) -> None:
         """
         Close the socket with a code; the application is for `release` to wake.
@@ -129,7 +124,7 @@ class Connection:
 
     async def settle(self) -> None:
         """
-        Wait a moment for the server to take the close of `end`, if there was one.
+        Wait a moment for the server to take the close of `close`, if there was one.
 
         Where an application ends before that, granian closes the socket itself, and the
         client sees no code. On uvicorn taking it means to wait for the peer's answer,
