@@ -5,13 +5,13 @@ What the tests share: few and small fixtures, and how long the properties look.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from wsorigin import denial, guard, middleware
+from wsorigin import denial, guard, middleware, signals
 from wsorigin.handshake import Handshake
 from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Policy, Rule
@@ -87,3 +87,15 @@ def fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(denial, "withheld_limit", denial.RateLimit(50, 2))
     monkeypatch.setattr(middleware, "limit", denial.RateLimit(50, 2))
     monkeypatch.setattr(guard, "failures", denial.RateLimit(20, 0.2))
+
+
+@pytest.fixture(autouse=True)
+def fresh_signals() -> Iterator[None]:
+    """Take the receivers away that a test leaves: loading an application connects some."""
+    ours = [signals.handshake_checked, signals.policy_changed]
+    before = [list(signal.receivers) for signal in ours]
+    yield
+    for signal, receivers in zip(ours, before, strict=True):
+        if signal.receivers != receivers:
+            signal.receivers[:] = receivers
+            signal.sender_receivers_cache.clear()

@@ -5,6 +5,7 @@ The guard: who gets through, with what, and who learns of it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -1341,3 +1342,36 @@ async def test_failing_hooks_do_not_fill_the_log(
         assert not await origin_client(guarded, "/ws/", origin=APP).handshake()
 
     assert caplog.text.count("get_allowed_origins() of OriginGuard failed") == 20
+
+
+@pytest.mark.usefixtures("listed")
+# What Python says of a coroutine whose loop was closed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_an_ended_loop_left_unfinished_takes_no_place(
+    app: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server's loop ends with its process; those of ``async_to_sync`` do not."""
+    monkeypatch.setattr(guard_module, "_MAX_PENDING_SIGNALS", 1)
+    told: list[asyncio.Event] = []
+
+    async def receive(**said: Any) -> None:
+        told[-1].set()
+        if len(told) == 1:
+            await asyncio.Event().wait()
+
+    async def handshake() -> None:
+        told.append(asyncio.Event())
+        await run(OriginGuard(app), headers=[(b"origin", APP.encode())])
+        pending = guard_module._announcements[asyncio.get_running_loop()]
+        await asyncio.wait_for(told[-1].wait(), 5)
+        if len(told) == 2:
+            await asyncio.gather(*pending)
+
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    handshake_checked.connect(receive)
+    for loop in loops:
+        loop.run_until_complete(handshake())
+        loop.close()
+
+    assert [loop in guard_module._announcements for loop in loops] == [False, True]
+    gc.collect()

@@ -286,15 +286,16 @@ async def test_nobody_sees_the_token(
     handshake_checked.connect(receive)
     text = getattr(texts, kind)
     guarded = OriginGuard(app, report_only=report_only)
-    client = origin_client(guarded, "/ws/", origin=origin, **carry(text))
     sent: list[Message] = []
-    put = client.output_queue.put
 
-    async def recording(message: Message) -> None:
-        sent.append(message)
-        await put(message)
+    async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
+        async def recording(message: Message) -> None:
+            sent.append(message)
+            await send(message)
 
-    client.output_queue.put = recording
+        await guarded(scope, receive, recording)
+
+    client = origin_client(recorded, "/ws/", origin=origin, **carry(text))
     try:
         with override_settings(DEBUG=True):
             await client.handshake()

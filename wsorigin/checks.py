@@ -20,7 +20,7 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 from .conf import DEFAULTS, MAX_TICKET_AGE, SOURCE_NAMES, conf, is_list, is_positive
 from .origins import InvalidOrigin
 from .patterns import OriginPattern, PatternKind, compiled, normalisations
-from .policy import MissingOrigin
+from .reasons import MissingOrigin
 from .reconciliation import reconcile, unmatchable_cors_entries
 from .regexes import leak, slow_input
 from .routes import Route, websocket_routes

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeGuard
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from .policy import MissingOrigin
+from .reasons import MissingOrigin
 
 # Seconds. A ticket is fetched to be used at once; what lives longer is a token.
 MAX_TICKET_AGE: Final = 120

@@ -25,7 +25,7 @@ from .handshake import (
     may_hold_token,
     redacted,
 )
-from .policy import Reason
+from .reasons import Reason
 
 # 62 ** 32 secrets are 190 bits; ASVS 5.0 asks for 128 (11.5.1).
 _ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase

@@ -469,20 +469,27 @@ def as_audience(audience: Any) -> str:
     return "" if audience is None else str(audience)
 
 
-_announcements: Final[set[asyncio.Task[Any]]] = set()
+# By loop, since one that was closed discards no task that it left unfinished.
+_announcements: Final[dict[asyncio.AbstractEventLoop, set[asyncio.Task[None]]]] = {}
 
 
 def announce(handshake: Handshake, decision: Decision, *, enforced: bool) -> None:
     """Send `handshake_checked` from a task of its own."""
-    if len(_announcements) >= _MAX_PENDING_SIGNALS:
+    loop = asyncio.get_running_loop()
+    pending = _announcements.get(loop)
+    if pending is None:
+        for other in [one for one in list(_announcements) if one.is_closed()]:
+            _announcements.pop(other, None)  # another thread may have done it
+        pending = _announcements[loop] = set()
+    if len(pending) >= _MAX_PENDING_SIGNALS:
         # Receivers that cannot keep up lose events; the handshakes go on.
         return
-    task = asyncio.get_running_loop().create_task(
+    task = loop.create_task(
         _announce(handshake=handshake, decision=decision, enforced=enforced),
         context=contextvars.Context(),
     )
-    _announcements.add(task)
-    task.add_done_callback(_announcements.discard)
+    pending.add(task)
+    task.add_done_callback(pending.discard)
 
 
 async def _announce(**what: Any) -> None:

@@ -17,7 +17,8 @@ from django.conf import settings
 from .conf import as_entries, conf
 from .origins import InvalidOrigin
 from .patterns import ALL_ORIGINS, OriginPattern, PatternKind
-from .policy import Reason, Rule
+from .reasons import Reason
+from .rules import Rule
 from .site import Site
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from django.test.utils import override_settings
 
 from .denial import DENIAL_EXTENSION
 from .guard import Application
-from .policy import Reason
+from .reasons import Reason
 
 _TIMEOUT: Final = 5  # seconds: Daphne's own patience with a handshake
 

@@ -33,8 +33,8 @@ from .credentials import Secret
 from .explanation import ask
 from .handshake import MARKER, Handshake
 from .origins import InvalidOrigin
-from .policy import Reason
 from .preflight import describe, handshake_scope, is_for_page
+from .reasons import Reason
 from .routes import Route, websocket_routes
 from .tokens import MAX_OUTSTANDING, TooManyTickets, mint_ticket
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from wsorigin.models import DeniedHandshake, TrustedOrigin
-from wsorigin.policy import Reason
+from wsorigin.reasons import Reason
 
 SOON: Final = timedelta(days=7)
 # Choices of a filter; a site with a tenant for each audience searches instead.

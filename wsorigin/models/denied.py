@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from wsorigin.origins import MAX_LENGTH
-from wsorigin.policy import Reason
+from wsorigin.reasons import Reason
 
 from .text import readable
 
