@@ -930,6 +930,26 @@ async def test_an_inner_guard_cannot_bring_the_cookies_back(
     assert ((b"cookie", b"sessionid=x") in scope["headers"]) is credentials
 
 
+async def test_a_report_only_guard_between_does_not_bring_them_back_either(
+    app: Recorder, origin_client: ClientOf
+) -> None:
+    """What is gone is gone, whatever guard says so."""
+    with override_policy(inherit=["cors"], CORS_ALLOWED_ORIGINS=[APP]):
+        between = OriginGuard(OriginGuard(app, allowed_origins=[APP]), report_only=True)
+        client = origin_client(
+            OriginGuard(between),
+            "/ws/",
+            origin=APP,
+            headers=[(b"cookie", b"sessionid=x")],
+        )
+        await client.handshake()
+
+    [scope] = app.scopes
+    assert (b"cookie", b"sessionid=x") not in scope["headers"]
+    assert not scope["wsorigin"].decision.credentials
+    assert scope["wsorigin"].withheld
+
+
 # Credentials: the same over both protocols.
 
 

@@ -802,6 +802,23 @@ async def test_nothing_is_left_behind(opened: Opener) -> None:
     assert watcher()._looking is None
 
 
+async def test_a_consumer_can_end_its_own_connection(opened: Opener) -> None:
+    """By hand, with a code of its own; `disconnect` is called as for any other end."""
+
+    class Quitting(OriginGuardMixin, AsyncEcho):
+        async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+            self.scope["wsorigin"].connection.end(4000)
+
+    _, text = await mint()
+    socket = await opened(Quitting.as_asgi(), token=text)
+    await socket.communicator.send_to("quit")
+    message = await socket.communicator.receive_output(3)
+    await socket.communicator.wait(3)
+
+    assert message == {"type": "websocket.close", "code": 4000}
+    assert AsyncEcho.codes == [4000]
+
+
 async def test_revoked_during_a_long_handler(opened: Opener) -> None:
     """The client is cut off at once; the handler ends in its own time, unheard."""
     working, go_on = asyncio.Event(), asyncio.Event()

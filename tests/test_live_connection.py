@@ -36,12 +36,6 @@ class Server:
         return Connection(handshake, terms, self.messages.get, self.send, **options)
 
 
-def end(connection: Connection, code: int) -> None:
-    """End a connection as the watcher does where it is the only one."""
-    connection.close(code)
-    connection.release()
-
-
 @pytest.fixture
 async def server() -> Server:
     return Server()
@@ -64,7 +58,7 @@ async def test_an_application_that_waits_learns_at_once(server: Server) -> None:
     connection = server.connection()
     waiting = asyncio.create_task(connection.receive())
     await asyncio.sleep(0)
-    end(connection, 4410)
+    connection.end(4410)
 
     assert await waiting == {
         "type": "websocket.disconnect",
@@ -78,7 +72,7 @@ async def test_an_application_that_waits_learns_at_once(server: Server) -> None:
 async def test_an_application_that_works_learns_when_it_asks(server: Server) -> None:
     """A long handler is not torn off; what it sends afterwards is dropped."""
     connection = server.connection()
-    end(connection, 4403)
+    connection.end(4403)
     await connection.send({"type": "websocket.send", "text": "late"})
     await asyncio.sleep(0)
 
@@ -99,7 +93,7 @@ async def test_an_application_that_waits_in_its_own_task_goes_on(
 
     task = asyncio.create_task(application())
     await asyncio.sleep(0)
-    end(connection, 4401)
+    connection.end(4401)
     await task
 
     assert [log[0]["code"], log[1]] == [4401, "cleaned up"]
@@ -116,7 +110,7 @@ async def test_a_real_cancellation_stays_one(server: Server) -> None:
 
     waiting = asyncio.create_task(connection.receive())
     await asyncio.sleep(0)
-    end(connection, 4401)
+    connection.end(4401)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -161,8 +155,8 @@ async def test_what_is_closed_already_is_not_closed_again(
         expected = []
         server.messages.put_nowait({"type": "websocket.disconnect", "code": 1001})
         await connection.receive()
-    end(connection, 4401)
-    end(connection, 4403)
+    connection.end(4401)
+    connection.end(4403)
     await asyncio.sleep(0)
 
     assert server.sent == expected
@@ -184,7 +178,7 @@ async def test_a_client_that_left_meanwhile_is_no_error(
         server.messages.get,
         send,
     )
-    end(connection, 4401)
+    connection.end(4401)
     await asyncio.sleep(0)
 
     assert [record.levelname for record in caplog.records] == ["DEBUG"]

@@ -34,7 +34,8 @@ class Admission(NamedTuple):
     mode, where a denied handshake goes on with all that it brought. ``token`` is the
     token that it brought, if any: then ``scope["user"]`` is that token's user.
     ``connection`` is what the watcher ends when a right ends; None where a denial was
-    only reported.
+    only reported. ``withheld`` says that the cookies are gone, by this guard or by one
+    further out.
     """
 
     handshake: Handshake
@@ -42,6 +43,7 @@ class Admission(NamedTuple):
     enforced: bool = True
     token: ConnectionToken | None = None
     connection: Connection | None = None
+    withheld: bool = False
 
 
 def negotiating(send: Send, default: str | None) -> Send:
@@ -67,7 +69,7 @@ def restrict(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
     admission: Admission = scope["wsorigin"]
     token, authorization = admission.token, headers.get(b"authorization")
     withheld = set()
-    if admission.enforced and not admission.decision.credentials:
+    if admission.withheld:
         withheld.add(b"cookie")
         if b"cookie" in headers and token is None:
             log_withheld(admission.handshake, admission.decision)

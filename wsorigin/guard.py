@@ -193,8 +193,8 @@ class OriginGuard:
                     decision = Decision(False, verified)
                 else:
                     token, session_key = verified
-            if outer and outer.enforced and not outer.decision.credentials:
-                # It has withheld the cookies; this guard cannot bring them back.
+            if outer and outer.withheld:
+                # The cookies are gone; this guard cannot bring them back.
                 decision = decision._replace(credentials=False)
         report_only = self.report_only
         enforced = not (
@@ -238,7 +238,12 @@ class OriginGuard:
                 connection = own = Connection(
                     handshake, terms, receive, send, claim, enforced
                 )
-        admission = Admission(handshake, decision, enforced, token, connection)
+        withheld = not decision.credentials and (
+            enforced or (outer is not None and outer.withheld)
+        )
+        admission = Admission(
+            handshake, decision, enforced, token, connection, withheld
+        )
         scope = {**scope, "wsorigin": admission}
         if (
             offered

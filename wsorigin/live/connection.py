@@ -97,6 +97,17 @@ class Connection:
             credentials = credentials and decision.credentials
         return decision._replace(allowed=True, credentials=credentials)
 
+    def end(self, code: int) -> None:
+        """
+        Close the socket with a code, and have the application see it closed.
+
+        For applications: what the watcher does when a right ends, by hand. Call it in
+        the event loop of the connection; codes of an application's own are 4000 to 4999
+        (RFC 6455, section 7.4.2).
+        """
+        self.close(code)
+        self.release()
+
     def close(self, code: int) -> None:
         """
         Close the socket with a code; the application is for `release` to wake.
