@@ -11,11 +11,11 @@ import atexit
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from os import getpid
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.db import close_old_connections, connections, router, transaction
@@ -24,13 +24,11 @@ from django.utils import timezone
 
 from .conf import conf
 from .handshake import Handshake, redacted
-from .models import DeniedHandshake
+from .models import DeniedHandshake, batches
 from .origins import MAX_LENGTH
 from .policy import Decision, Policy, Reason
 
 logger = logging.getLogger(__name__)
-
-_Item = TypeVar("_Item")
 
 # Distinct denials that wait for the next flush; further ones are counted together.
 _MAX_WAITING: Final = 2000
@@ -240,7 +238,8 @@ def _write(waiting: dict[Key, Tally]) -> None:
     if surplus > 0:
         # Of too many days, reasons and modes, the longest past are forgotten.
         oldest = DeniedHandshake.objects.order_by("last_seen_at")[:surplus]
-        DeniedHandshake.objects.filter(pk__in=[row.pk for row in oldest]).delete()
+        for batch in batches(oldest.values_list("pk", flat=True)):
+            DeniedHandshake.objects.filter(pk__in=batch).delete()
     _create(new[-limit:])
 
 
@@ -263,21 +262,16 @@ def _known(keys: Iterable[Key]) -> dict[Key, int]:
     """Return the rows that there are already, by what they count."""
     keys = list(keys)
     days, found = {key.day for key in keys}, {}
-    for origins in _batches(sorted({key.origin for key in keys})):
+    for origins in batches(sorted({key.origin for key in keys}), _BATCH):
         rows = DeniedHandshake.objects.filter(day__in=days, origin__in=origins)
         for pk, *fields in rows.values_list("pk", *Key._fields):
             found[Key(*fields)] = pk
     return found
 
 
-def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]
-
-
-def _add(tallies: Sequence[tuple[int, Tally]]) -> None:
+def _add(tallies: Iterable[tuple[int, Tally]]) -> None:
     """Add to rows, in the database, where others may be adding too."""
-    for batch in _batches(tallies):
+    for batch in batches(tallies, _BATCH):
         rows = [
             DeniedHandshake(
                 pk=pk,

@@ -22,8 +22,8 @@ def allows_cors(sender: Any = None, *, request: HttpRequest, **_: Any) -> bool:
     Say whether an active row with *allow CORS* covers the origin of a request.
 
     django-cors-headers asks up to twice a request, on the event loop too, where the
-    ORM cannot be used: the answer comes from memory, after at most a blink. Saying yes would switch CORS on
-    for all paths, so ``CORS_URLS_REGEX`` is asked first.
+    ORM cannot be used: the answer comes from memory, after at most a blink. Saying yes
+    would switch CORS on for all paths, so ``CORS_URLS_REGEX`` is asked first.
     """
     origin = request.headers.get("origin")
     if not origin or not re.match(

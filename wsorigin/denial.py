@@ -36,7 +36,6 @@ DENIAL_EXTENSION: Final = "websocket.http.response"
 # What a client may put into one line of our log.
 _LOGGED_LENGTH: Final = 200
 
-
 _CLOSE_CODES: Final = {
     Reason.TOKEN_REQUIRED: CLOSE_CREDENTIAL,
     Reason.TOKEN_MALFORMED: CLOSE_CREDENTIAL,

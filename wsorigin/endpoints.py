@@ -57,7 +57,10 @@ def checked_origins(origins: Any, name: str) -> CheckedOrigins:
         return origins
     where = f"{name}.allowed_origins"
     if not is_list(origins):
-        raise ImproperlyConfigured(f"{where} is {origins!r}, not a list of origins.")
+        raise ImproperlyConfigured(
+            f"{where} is {origins!r}, not a list of origins. Write one, such as "
+            "[SITE, 'https://app.example.com']."
+        )
     for index, origin in enumerate(origins):
         try:
             read_pattern(origin)

@@ -19,7 +19,6 @@ from .policy import Decision, Reason
 
 logger = logging.getLogger(__name__)
 
-
 # In place of a reason, where no guard of ours stands and so nobody decides.
 UNGUARDED: Final = "unguarded"
 

@@ -1,7 +1,7 @@
 """
 The policy in force, in memory, and how it keeps up with the database.
 
-One thread looks whether the trusted origins changed, and reads them if so. What the
+One thread looks whether the trusted origins changed, and has them read if so. What the
 settings say is the sources' business.
 """
 
@@ -12,22 +12,20 @@ import contextvars
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from asgiref.sync import ThreadSensitiveContext
 from django.core.signals import setting_changed
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connections
 
 from .conf import conf
-from .models import TrustedOrigin, TrustedOriginVersion
-from .policy import Policy, Rule
+from .database import Database, database_version, in_words, let_go, read_database
+from .policy import Policy
 from .signals import policy_changed
-from .sources import Rules, collect, current_site
+from .sources import collect, current_site
 
 logger = logging.getLogger(__name__)
 
@@ -42,81 +40,6 @@ _LOOP_PATIENCE: Final = 0.02
 _MAX_TELLING: Final = 10
 # Without triggers nothing tells what raw SQL has changed, so all is read now and then.
 _FULL_READ_INTERVAL: Final = 60.0
-
-# A thread that computes lets others wait for the interpreter's lock, 5 ms at a time:
-# after so many rows it steps aside by itself, for so many seconds.
-_ROWS_AT_A_TIME: Final = 100
-_PAUSE: Final = 0.0001
-
-
-class Database(NamedTuple):
-    """
-    What was last read of the trusted origins.
-
-    ``policy`` has all of them, ``cors`` those whose pages may also read over HTTP.
-    ``version`` is the number that the triggers raise, None where there are none;
-    ``until`` the moment when the next row expires (seconds since the epoch).
-    """
-
-    policy: Policy
-    cors: Policy
-    version: int | None
-    until: float
-    read_at: float
-
-
-def database_version() -> int | None:
-    """Ask for the number that each change raises: one row, whatever the table's size."""
-    return TrustedOriginVersion.objects.values_list("number", flat=True).first()
-
-
-def read_database() -> Database:
-    """Read and compile all trusted origins; runs in a thread, never on an event loop."""
-    # The number first: what changes while the rows are read is seen at the next look.
-    version = database_version()
-    found, with_cors, until = Rules(), Rules(), inf
-    rows = TrustedOrigin.objects.in_force().order_by("pk").values_list(*_COLUMNS)
-    # All at once, since SQLite keeps writers waiting for as long as somebody reads.
-    waiting = deque(rows.iterator())
-    cors: deque[tuple[str, str]] = deque()
-
-    # Then one by one, and nothing kept but the policies' plain values: 100,000 rules in
-    # a list would have the garbage collector hold up the event loop, again and again.
-    def read() -> Iterator[Rule]:
-        nonlocal until
-        while waiting:
-            if len(waiting) % _ROWS_AT_A_TIME == 0:
-                time.sleep(_PAUSE)
-            pk, pattern, audience, credentials, over_http, expires_at = (
-                waiting.popleft()
-            )
-            source = f"TrustedOrigin {pk}"
-            found.read(source, pattern, credentials=credentials, audience=audience)
-            yield from found.take()
-            if over_http:
-                cors.append((source, pattern))
-            if expires_at:
-                until = min(until, expires_at.timestamp())
-
-    def read_cors() -> Iterator[Rule]:
-        while cors:
-            with_cors.read(*cors.popleft())
-            yield from with_cors.take()
-
-    policies = Policy(read()), Policy(read_cors())
-    for problem in found.problems:
-        logger.error("%s trusts nobody: %s", problem.source, problem.error)
-    return Database(*policies, version, until, time.monotonic())
-
-
-_COLUMNS: Final = (
-    "pk",
-    "pattern",
-    "audience",
-    "allow_credentials",
-    "allow_cors",
-    "expires_at",
-)
 
 
 class CurrentPolicy:
@@ -176,7 +99,12 @@ class CurrentPolicy:
     @property
     def database(self) -> Database | None:
         """What was last read of the database, None before the first success."""
-        return self._database if "database" in conf.WSORIGIN_INHERIT else None
+        return self._database if self.reads_database else None
+
+    @property
+    def reads_database(self) -> bool:
+        """Whether the trusted origins in the database count at all."""
+        return "database" in conf.WSORIGIN_INHERIT
 
     @property
     def fingerprint(self) -> str:
@@ -220,7 +148,7 @@ class CurrentPolicy:
         found = collect()
         for problem in found.problems:
             logger.error("%s trusts nobody: %s", problem.source, problem.error)
-        known = database if "database" in conf.WSORIGIN_INHERIT else None
+        known = database if self.reads_database else None
         policy = Policy(
             found.rules,
             site=current_site(),
@@ -252,7 +180,7 @@ class CurrentPolicy:
 
     def _start_look(self) -> Future[None] | None:
         """Start a look at the database; return it, or the one under way."""
-        if "database" not in conf.WSORIGIN_INHERIT:
+        if not self.reads_database:
             self._due_at = inf
             return None
         with self._lock:
@@ -281,13 +209,19 @@ class CurrentPolicy:
                 self._database = read_database()
                 _policy, change = self._compile()
                 del _policy
-                _let_go(old)
+                let_go(old)
             if self._is_away:
                 logger.info("trusted origins can be read again")
             self._is_away = False
-        except Exception:
+        except Exception as exc:
             if not self._is_away:
-                logger.exception("trusted origins cannot be read; what was read counts")
+                # What a database says by itself needs no traceback, unlike a bug.
+                said = in_words(exc) if isinstance(exc, DatabaseError) else ""
+                logger.error(
+                    "trusted origins cannot be read; what was read counts: %s",
+                    said or repr(exc),
+                    exc_info=not said,
+                )
             self._is_away = True
         finally:
             with self._lock:
@@ -309,20 +243,6 @@ class CurrentPolicy:
             or known.until <= time.time()
             or time.monotonic() - known.read_at > _FULL_READ_INTERVAL
         )
-
-
-def _let_go(databases: list[Database]) -> None:
-    """Free what was read piece by piece: all at once would hold up the event loop."""
-    pieces: deque[object] = deque()
-    while databases:
-        known = databases.pop()
-        # In a loop of Python's, which lets other threads in: extend() would not.
-        for policy in (known.policy, known.cors):
-            for piece in policy.pieces():
-                pieces.append(piece)
-        del known, policy
-    while pieces:
-        pieces.popleft()
 
 
 def _announce(**fingerprints: str) -> None:

@@ -7,9 +7,9 @@ Found by walking the ASGI application through routers and middleware. Nothing is
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from channels.routing import ProtocolTypeRouter, URLRouter, get_default_application
 from channels.security.websocket import OriginValidator
@@ -18,6 +18,9 @@ from django.core.handlers.asgi import ASGIHandler
 
 from .consumers import OriginGuardMixin
 from .guard import OriginGuard
+
+# What Channels takes for ALLOWED_HOSTS where that is empty.
+_HOSTS_IN_DEBUG: Final = ["localhost", "127.0.0.1", "[::1]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,17 @@ class Route:
         """The name of what answers at this route."""
         name = getattr(self.app, "__qualname__", None) or type(self.app).__qualname__
         return str(name)
+
+    @property
+    def validator(self) -> str:
+        """What the project wrote to get the outermost validator of Channels', if any."""
+        if not self.validators:
+            return ""
+        # AllowedHostsOriginValidator is a function: of it, only the list is left to see.
+        outermost, hosts = self.validators[0], settings.ALLOWED_HOSTS or _HOSTS_IN_DEBUG
+        if type(outermost) is OriginValidator and outermost.allowed_origins == hosts:
+            return "AllowedHostsOriginValidator"
+        return type(outermost).__qualname__
 
     def match(self, path: str) -> dict[str, Any] | None:
         """Return the URL's keyword arguments where a path leads here, else None."""
@@ -68,9 +82,15 @@ def websocket_routes(application: Any = None) -> list[Route]:
     return list(_walk(application, Route("", application)))
 
 
-def route_for(path: str) -> tuple[Route, dict[str, Any]] | None:
-    """Return the route that a path leads to, with its keyword arguments."""
-    for route in websocket_routes():
+def route_for(
+    path: str, routes: Iterable[Route] | None = None
+) -> tuple[Route, dict[str, Any]] | None:
+    """
+    Return the route that a path leads to, with its keyword arguments.
+
+    Out of ``routes``, by default the project's. None where it leads nowhere.
+    """
+    for route in websocket_routes() if routes is None else routes:
         kwargs = route.match(path)
         if kwargs is not None:
             return route, kwargs

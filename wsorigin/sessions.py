@@ -10,7 +10,6 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from itertools import islice
 from typing import Any, Final
 
 from django.apps import apps
@@ -19,10 +18,9 @@ from django.core.signals import setting_changed
 from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 
+from .models import batches
 from .threads import Threads
 
-# SQLite and others bound the parameters of one statement.
-_BATCH: Final = 500
 # Daphne gives an application five seconds for a handshake.
 _threads: Final = Threads("wsorigin-sessions", 2, most=200, patience=3.0)
 
@@ -77,7 +75,11 @@ def is_on_the_server() -> bool:
 
 
 def user_of(session_key: str) -> Any:
-    """Return the user who is logged in in a session, as Django would; None for nobody."""
+    """
+    Return the user who is logged in in a session, as Django would; None for nobody.
+
+    Raises LookupError for a session that is there and cannot be read.
+    """
     from django.contrib.auth import get_user  # needs the app registry
 
     request = HttpRequest()
@@ -121,9 +123,8 @@ def standing_sessions(keys: Collection[str]) -> set[str]:
     Raises what the engine raises where it cannot be asked: silence is no answer.
     """
     store = session_store()
-    if hasattr(
-        store, "get_model_class"
-    ):  # the database's, with a cache before it or not
+    if hasattr(store, "get_model_class"):
+        # The database's, with a cache before it or not.
         return set(_in_database(store.get_model_class(), keys))
     if hasattr(store, "cache_key_prefix"):
         # Not by load(), which takes a cache that is away for a session that is gone.
@@ -141,10 +142,3 @@ def _in_database(model: Any, keys: Iterable[str]) -> Iterator[str]:
             session_key__in=batch, expire_date__gt=timezone.now()
         )
         yield from rows.values_list("session_key", flat=True)
-
-
-def batches(items: Iterable[Any], size: int = _BATCH) -> Iterator[list[Any]]:
-    """Cut what there is into lists that fit into one statement."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -1,13 +1,12 @@
 """
-Where rules come from, and the current policy made of them.
+Where rules come from: our own settings, and the lists that the project has for HTTP.
 
-Each source reads one list that the project has. An entry that cannot be read is a
-problem for the system checks and trusts nobody. Deciding is the policy's.
+Each source reads one list. An entry that cannot be read is a problem for the system
+checks and trusts nobody. Trusted origins in the database are read by `wsorigin.database`.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,8 +19,6 @@ from .patterns import ALL_ORIGINS, OriginPattern, PatternKind
 from .reasons import Reason
 from .rules import Rule
 from .site import Site
-
-logger = logging.getLogger(__name__)
 
 LOOPBACK_HOSTS: Final = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 
@@ -110,15 +107,13 @@ def from_cors(found: Rules) -> None:
     the start (``re.match``).
     """
     credentials = getattr(settings, "CORS_ALLOW_CREDENTIALS", False) is True
-    name, entries = django_list("CORS_ALLOWED_ORIGINS", "CORS_ORIGIN_WHITELIST")
+    name, entries = cors_origins()
     for index, entry in enumerate(entries):
         if entry not in ("null", "file://"):
             found.read(
                 f"{name}[{index}]", entry, parse=parse_exact, credentials=credentials
             )
-    name, entries = django_list(
-        "CORS_ALLOWED_ORIGIN_REGEXES", "CORS_ORIGIN_REGEX_WHITELIST"
-    )
+    name, entries = cors_regexes()
     found.read_list(
         name, entries, parse=OriginPattern.for_regex, credentials=credentials
     )
@@ -159,6 +154,8 @@ def parse_exact(text: str) -> OriginPattern:
 
     To django-cors-headers a ``*`` is a character like others, so that inheriting it as
     a wildcard would grant over sockets what the list does not grant over HTTP.
+
+    Raises InvalidOrigin for anything but one exact origin.
     """
     pattern = OriginPattern.parse(text)
     if pattern.kind is not PatternKind.EXACT or pattern.port == "*":
@@ -195,6 +192,25 @@ def django_list(*names: str) -> tuple[str, list[Any]]:
             value = getattr(settings, name)
             return name, list(as_entries(value))
     return names[0], []
+
+
+def cors_origins() -> tuple[str, list[Any]]:
+    """Return the origins that CORS lists, with the name of that setting."""
+    return django_list("CORS_ALLOWED_ORIGINS", "CORS_ORIGIN_WHITELIST")
+
+
+def cors_regexes() -> tuple[str, list[Any]]:
+    """Return the regular expressions of CORS, with the name of that setting."""
+    return django_list("CORS_ALLOWED_ORIGIN_REGEXES", "CORS_ORIGIN_REGEX_WHITELIST")
+
+
+def cors_all_origins() -> str:
+    """Return the setting by which CORS lets every origin read; empty: none does."""
+    # The old name counts only where the new one is absent, as in django-cors-headers.
+    for name in ("CORS_ALLOW_ALL_ORIGINS", "CORS_ORIGIN_ALLOW_ALL"):
+        if hasattr(settings, name):
+            return name if getattr(settings, name) else ""
+    return ""
 
 
 def https_only() -> bool:

@@ -6,7 +6,6 @@ All of it was sent by strangers, so that all of it is shown in printable ASCII.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -18,8 +17,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -34,6 +32,7 @@ from wsorigin.policy import Explanation, Reason
 from .chart import Chart, draw
 from .filters import ReasonFilter
 from .log import log
+from .pages import Pages
 
 if TYPE_CHECKING:
     DeniedHandshakeModelAdmin = admin.ModelAdmin[DeniedHandshake]
@@ -59,7 +58,7 @@ _DEPENDS_ON_MORE: Final = frozenset(
 
 
 @admin.register(DeniedHandshake)
-class DeniedHandshakeAdmin(DeniedHandshakeModelAdmin):
+class DeniedHandshakeAdmin(Pages, DeniedHandshakeModelAdmin):
     """What was denied: to look at, to trust, to delete; never to write."""
 
     list_display = [
@@ -211,9 +210,7 @@ class DeniedHandshakeAdmin(DeniedHandshakeModelAdmin):
         return super().changelist_view(request, context | (extra_context or {}))
 
     def get_urls(self) -> list[URLPattern]:
-        view: Callable[..., HttpResponse] = self.admin_site.admin_view(self.prune_view)
-        name = "wsorigin_deniedhandshake_prune"
-        return [path("prune/", view, name=name), *super().get_urls()]
+        return [self.page_url("prune", self.prune_view), *super().get_urls()]
 
     def prune_view(self, request: HttpRequest) -> HttpResponse:
         """Ask, then delete what is older than the retention."""
@@ -228,22 +225,12 @@ class DeniedHandshakeAdmin(DeniedHandshakeModelAdmin):
                 "%(count)d row was deleted.", "%(count)d rows were deleted.", count
             )
             self.message_user(request, message % {"count": count}, messages.SUCCESS)
-            index = "index"
-            if self.has_view_permission(request):
-                index = "wsorigin_deniedhandshake_changelist"
-            return redirect(reverse(f"admin:{index}", current_app=self.admin_site.name))
-        request.current_app = self.admin_site.name
+            return redirect(self.way_back(request))
         context = {
-            **self.admin_site.each_context(request),
-            "title": _("Delete old rows"),
-            "opts": self.opts,
-            "media": self.media,
-            "has_view_permission": self.has_view_permission(request),
             "count": outdated().count(),
             "retention_days": conf.WSORIGIN_AUDIT_RETENTION_DAYS,
         }
-        template = "admin/wsorigin/deniedhandshake/prune.html"
-        return TemplateResponse(request, template, context)
+        return self.page(request, "prune.html", _("Delete old rows"), context)
 
 
 def is_trustable(row: DeniedHandshake) -> bool:

@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from wsorigin import tokens
-from wsorigin.conf import conf
 
+from .effect import closing_when
 from .log import log
 
 PERMISSION = "wsorigin.disconnect"
@@ -69,10 +69,3 @@ def disconnect(
     }
     level = messages.SUCCESS if rows else messages.WARNING
     model_admin.message_user(request, text % values, level)
-
-
-def closing_when() -> str:
-    """Say how soon connections close that have lost their right, or were told to go."""
-    return _("within %(seconds)g seconds, in every process") % {
-        "seconds": conf.WSORIGIN_REFRESH_INTERVAL
-    }

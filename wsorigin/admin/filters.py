@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from wsorigin.models import DeniedHandshake, TrustedOrigin
+from wsorigin.models import DeniedHandshake, TrustedOrigin, printable
 from wsorigin.reasons import Reason
 
 SOON: Final = timedelta(days=7)
@@ -62,7 +62,10 @@ class AudienceFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         rows = TrustedOrigin.objects.exclude(audience="").order_by("audience")
         names = rows.values_list("audience", flat=True).distinct()[:_SHOWN_AUDIENCES]
-        return [("", _("For all endpoints")), *((name, name) for name in names)]
+        return [
+            ("", _("For all endpoints")),
+            *((name, printable(name)) for name in names),
+        ]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[TrustedOrigin]

@@ -21,7 +21,7 @@ from wsorigin.conf import conf
 from wsorigin.denial import remedy
 from wsorigin.explanation import NoRoute, explain, own_host
 from wsorigin.live import has_shared_layer, open_connections, processes
-from wsorigin.models import readable, translated
+from wsorigin.models import printable, readable, translated
 from wsorigin.origins import MAX_LENGTH
 from wsorigin.policy import Policy, Reason, Rule
 from wsorigin.reconciliation import Row, is_row, reconcile
@@ -110,13 +110,18 @@ def rules_context(policy: Policy, number: str) -> dict[str, Any]:
     start = (page - 1) * RULES_PER_PAGE
     rules = policy.rules_between(start, start + RULES_PER_PAGE)
     return {
-        "rules": [(rule, row_of(rule)) for rule in rules],
+        "rules": [(legible(rule), row_of(rule)) for rule in rules],
         "rule_count": policy.size,
         "first_rule": start + 1,
         "last_rule": start + len(rules),
         "previous_page": page - 1 if page > 1 else None,
         "next_page": page + 1 if page < pages else None,
     }
+
+
+def legible(rule: Rule) -> Rule:
+    """Return a rule to be shown: nothing hides in its audience, the one free text."""
+    return rule.replace(audience=printable(rule.audience))
 
 
 def row_of(rule: Rule) -> str:
@@ -128,7 +133,7 @@ def refresh_state() -> dict[str, Any]:
     """Return what is known of the database, and since when."""
     known = current.database
     return {
-        "is_used": "database" in conf.WSORIGIN_INHERIT,
+        "is_used": current.reads_database,
         "is_away": current.is_away,
         "was_read": known is not None,
         "rows": known.policy.size if known else 0,
@@ -212,7 +217,7 @@ def answer(form: ExplainForm) -> dict[str, Any] | None:
         "decision": decision,
         "sentence": translated(decision.reason.sentence),
         "problem": translated(explanation.problem),
-        "rules": explanation.matches,
+        "rules": [legible(rule) for rule in explanation.matches],
         "nearest": nearest and (nearest.rule, translated(nearest.difference)),
         "remedy": "" if decision else translated(remedy(decision.reason, explanation)),
         "trust": explanation.origin if decision.reason is Reason.UNLISTED else None,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -50,7 +51,7 @@ class KindFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Tokens) -> Tokens:
         if self.value():
             return queryset.filter(kind=self.value())
-        if request.GET.get("q"):
+        if request.GET.get(SEARCH_VAR):
             return queryset
         return queryset.exclude(kind=TokenKind.TICKET)
 

@@ -7,7 +7,7 @@ message, a session, a redirect, the log of changes, or an address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin, messages
@@ -19,8 +19,7 @@ from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -35,11 +34,13 @@ from wsorigin.handshake import redacted
 from wsorigin.models import ConnectionToken, printable, translated
 
 from . import token_columns as columns
-from .disconnect import closing_when, disconnect
+from .disconnect import disconnect
+from .effect import closing_when
 from .log import log
+from .pages import Pages
 from .samples import sample_for
 from .token_filters import KindFilter, OwnerFilter, StateFilter
-from .token_form import MintForm, RenameForm, RevokeForm, RotateForm, VerifyForm
+from .token_forms import MintForm, RenameForm, RevokeForm, RotateForm, VerifyForm
 from .token_permissions import TokenPermissions, is_kept, may
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ _REMEMBERED: Final = 10
 
 @admin.register(ConnectionToken)
 class ConnectionTokenAdmin(
-    TokenPermissions, columns.TokenColumns, ConnectionTokenModelAdmin
+    TokenPermissions, columns.TokenColumns, Pages, ConnectionTokenModelAdmin
 ):
     """Tokens: to mint, rename, rotate, verify, revoke; what they hold is never shown."""
 
@@ -153,15 +154,11 @@ class ConnectionTokenAdmin(
     # Pages --------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        def page(route: str, view: Callable[..., HttpResponse]) -> URLPattern:
-            name = f"wsorigin_connectiontoken_{route.rpartition('/')[2]}"
-            return path(f"{route}/", self.admin_site.admin_view(view), name=name)
-
         return [
-            page("verify", self.verify_view),
-            page("<int:pk>/rotate", self.rotate_view),
-            page("<int:pk>/revoke", self.revoke_view),
-            page("<int:pk>/disconnect", self.disconnect_view),
+            self.page_url("verify", self.verify_view),
+            self.page_url("<int:pk>/rotate", self.rotate_view),
+            self.page_url("<int:pk>/revoke", self.revoke_view),
+            self.page_url("<int:pk>/disconnect", self.disconnect_view),
             *super().get_urls(),
         ]
 
@@ -232,7 +229,7 @@ class ConnectionTokenAdmin(
         if not self.has_revoke_permission(request):
             raise PermissionDenied
         row = get_object_or_404(ConnectionToken, pk=pk)
-        return self.revoke(request, [row], self.way_back(request, row))
+        return self.revoke(request, [row], self.way_back_to(request, row))
 
     def revoke(
         self, request: HttpRequest, rows: Sequence[ConnectionToken], back: str
@@ -263,7 +260,7 @@ class ConnectionTokenAdmin(
         if not self.has_disconnect_permission(request):
             raise PermissionDenied
         row = get_object_or_404(ConnectionToken, pk=pk)
-        back = self.way_back(request, row)
+        back = self.way_back_to(request, row)
         if request.method == "POST":
             disconnect(self, request, [(row, {"token": row})])
             return redirect(back)
@@ -304,34 +301,15 @@ class ConnectionTokenAdmin(
             "token": row,
             "owner": columns.owner_of(row),
             "sample": sample_for(row, request),
-            "back": self.way_back(request, row),
+            "back": self.way_back_to(request, row),
         }
         response = self.page(request, "secret.html", title, context)
         response["Cache-Control"] = "no-store"
         return response
 
-    def way_back(self, request: HttpRequest, row: ConnectionToken) -> str:
+    def way_back_to(self, request: HttpRequest, row: ConnectionToken) -> str:
         """Return where to go when a page is done: to the token, for who may see it."""
-        site = self.admin_site.name
         if not self.has_view_permission(request):
-            return reverse("admin:index", current_app=site)
+            return self.way_back(request)
         name = "admin:wsorigin_connectiontoken_change"
-        return reverse(name, args=[row.pk], current_app=site)
-
-    def page(
-        self, request: HttpRequest, template: str, title: str, context: dict[str, Any]
-    ) -> TemplateResponse:
-        """Render a page of our own in the admin's frame."""
-        request.current_app = self.admin_site.name
-        return TemplateResponse(
-            request,
-            f"admin/wsorigin/connectiontoken/{template}",
-            {
-                **self.admin_site.each_context(request),
-                **context,
-                "title": title,
-                "opts": self.opts,
-                "media": self.media,
-                "has_view_permission": self.has_view_permission(request),
-            },
-        )
+        return reverse(name, args=[row.pk], current_app=self.admin_site.name)

@@ -1,27 +1,22 @@
 """
-Trusted origins in the admin: the list, the form, importing and exporting.
+Trusted origins in the admin: the list, its actions, and the form.
 
-What becomes of pasted lines is said in `lists`, what a pattern means in `preview`.
+What a pattern means is said in `preview`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, CHANGE
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE
 from django.contrib.admin.utils import label_for_field
-from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.forms import Script
-from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonResponse
-from django.shortcuts import redirect
-from django.template.loader import render_to_string
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.text import capfirst
@@ -29,18 +24,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from wsorigin.conf import conf
-from wsorigin.models import TrustedOrigin, printable, readable, translated
+from wsorigin.models import TrustedOrigin, batches, printable, readable, translated
 from wsorigin.origins import InvalidOrigin
 from wsorigin.patterns import OriginPattern
+from wsorigin.refresh import current
 from wsorigin.sources import collect
 
-from . import lists
+from . import lines
 from .disconnect import PERMISSION, disconnect
+from .effect import in_force_within
 from .filters import SOON, AudienceFilter, ExpiryFilter
-from .form import TrustedOriginForm
-from .log import batched, log
-from .policy_page import policy_page
+from .log import log
 from .preview import preview
+from .trusted_form import TrustedOriginForm
+from .trusted_pages import TrustedOriginPages
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
@@ -55,7 +52,7 @@ _SHOWN_SETTINGS: Final = 100
 
 
 @admin.register(TrustedOrigin)
-class TrustedOriginAdmin(TrustedOriginModelAdmin):
+class TrustedOriginAdmin(TrustedOriginPages, TrustedOriginModelAdmin):
     """The rows, with the settings' origins beside them."""
 
     form = TrustedOriginForm
@@ -139,8 +136,8 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
                 for one in found.problems
                 if shown and query in f"{one.source} {one.error.value}".casefold()
             ],
-            "reads_database": reads_database(),
-            "export_formats": list(lists.FORMATS),
+            "reads_database": current.reads_database,
+            "export_formats": list(lines.FORMATS),
         }
 
     # Actions ------------------------------------------------------------------------
@@ -213,7 +210,7 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
         with transaction.atomic():
             chosen = list(rows)
             log(request, chosen, CHANGE, message)
-            for batch in batched([row.pk for row in chosen]):
+            for batch in batches(row.pk for row in chosen):
                 TrustedOrigin.objects.filter(pk__in=batch).update(**values)
         return len(chosen)
 
@@ -231,17 +228,6 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
 
     def has_disconnect_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(PERMISSION)
-
-    def report(
-        self, request: HttpRequest, message: str, count: int, consequence: str = ""
-    ) -> None:
-        """Say how many rows an action changed, when that counts, and what follows."""
-        level = messages.SUCCESS if count else messages.WARNING
-        text = message % {"count": count}
-        when = in_force_within()
-        if count and when:
-            text = " ".join(filter(None, [text, when, consequence]))
-        self.message_user(request, text, level)
 
     # The form -----------------------------------------------------------------------
 
@@ -300,7 +286,7 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
         context |= {
             "preview": preview(pattern or ""),
             "may_write": may_write(self, request, context["original"]),
-            "reads_database": reads_database(),
+            "reads_database": current.reads_database,
             "in_force_within": in_force_within(),
         }
         response: HttpResponse = super().render_change_form(
@@ -314,126 +300,6 @@ class TrustedOriginAdmin(TrustedOriginModelAdmin):
         if not change:
             obj.created_by = request.user  # type: ignore[assignment]
         super().save_model(request, obj, form, change)
-
-    # Pages --------------------------------------------------------------------------
-
-    def get_urls(self) -> list[URLPattern]:
-        def page(route: str, view: Callable[..., HttpResponse]) -> URLPattern:
-            name = f"wsorigin_trustedorigin_{route}"
-            return path(f"{route}/", self.admin_site.admin_view(view), name=name)
-
-        return [
-            page("preview", self.preview_view),
-            page("import", self.import_view),
-            page("export", self.export_view),
-            page("policy", self.policy_view),
-            *super().get_urls(),
-        ]
-
-    def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer what the typed pattern means, as JSON."""
-        if not (
-            self.has_add_permission(request) or self.has_change_permission(request)
-        ):
-            raise PermissionDenied
-        found = preview(request.GET.get("pattern", ""))
-        html = render_to_string(PREVIEW_TEMPLATE, {"preview": found}, request)
-        return JsonResponse({"pattern": found.pattern, "html": html})
-
-    def import_view(self, request: HttpRequest) -> HttpResponse:
-        """Judge pasted lines; save those that were shown as new, once confirmed."""
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        text = request.POST.get("lines", "")
-        verdicts = lists.judge(text) if request.method == "POST" else None
-        changed = False
-        if verdicts and "_import" in request.POST:
-            if request.POST.get("fingerprint") == verdicts.fingerprint:
-                try:
-                    rows = self.import_lines(request, verdicts)
-                except IntegrityError:
-                    verdicts = lists.judge(text)
-                else:
-                    return self.imported(request, len(rows))
-            changed = True
-        context = {
-            "lines": text,
-            "verdicts": verdicts,
-            "changed": changed,
-            "max_lines": lists.MAX_LINES,
-        }
-        title = _("Import trusted origins")
-        return self.page(request, "import.html", title, context)
-
-    def import_lines(
-        self, request: HttpRequest, verdicts: lists.Verdicts
-    ) -> list[TrustedOrigin]:
-        """Save the new lines with an entry in the log for each, or nothing at all."""
-        with transaction.atomic():
-            rows = lists.save(verdicts, request.user)
-            log(request, rows, ADDITION, [{"added": {}}])
-        return rows
-
-    def imported(self, request: HttpRequest, count: int) -> HttpResponse:
-        message = ngettext(
-            "%(count)d trusted origin was imported.",
-            "%(count)d trusted origins were imported.",
-            count,
-        )
-        self.report(request, message, count)
-        name = "index"
-        if self.has_view_permission(request):
-            name = "wsorigin_trustedorigin_changelist"
-        return redirect(reverse(f"admin:{name}", current_app=self.admin_site.name))
-
-    def export_view(self, request: HttpRequest) -> HttpResponse:
-        """Write all rows as text, JSON or CSV."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        suffix = request.GET.get("format", "txt")
-        if suffix not in lists.FORMATS:
-            known = ", ".join(lists.FORMATS)
-            return HttpResponseNotFound(
-                _("There is no such format. Known are: %(known)s.") % {"known": known},
-                content_type="text/plain; charset=utf-8",
-            )
-        content_type, write = lists.FORMATS[suffix]
-        rows = self.get_queryset(request).select_related("created_by")
-        response = HttpResponse(
-            write(rows), content_type=f"{content_type}; charset=utf-8"
-        )
-        name = f'attachment; filename="trusted-origins.{suffix}"'
-        response["Content-Disposition"] = name
-        return response
-
-    def policy_view(self, request: HttpRequest) -> HttpResponse:
-        """Show the policy in force, and answer a question about it."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = policy_page(request)
-        context["may_trust"] = self.has_add_permission(request)
-        return self.page(request, "policy.html", _("WebSocket policy"), context)
-
-    def page(
-        self, request: HttpRequest, template: str, title: str, context: dict[str, Any]
-    ) -> TemplateResponse:
-        """Render a page of our own in the admin's frame."""
-        request.current_app = self.admin_site.name
-        return TemplateResponse(
-            request,
-            f"admin/wsorigin/trustedorigin/{template}",
-            {
-                **self.admin_site.each_context(request),
-                **context,
-                "title": title,
-                "opts": self.opts,
-                "media": self.media,
-                "has_view_permission": self.has_view_permission(request),
-            },
-        )
-
-
-PREVIEW_TEMPLATE: Final = "admin/wsorigin/includes/preview.html"
 
 
 def state_of(row: TrustedOrigin) -> tuple[str, str]:
@@ -467,17 +333,3 @@ def may_write(
     if row is None:
         return model_admin.has_add_permission(request)
     return model_admin.has_change_permission(request, row)
-
-
-def reads_database() -> bool:
-    """Whether the rows count at all."""
-    return "database" in conf.WSORIGIN_INHERIT
-
-
-def in_force_within() -> str:
-    """Say how soon a change counts."""
-    if not reads_database():
-        return ""
-    return _("Changes count in every process within %(seconds)g seconds.") % {
-        "seconds": conf.WSORIGIN_REFRESH_INTERVAL
-    }

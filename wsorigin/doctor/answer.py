@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wsorigin.models import readable
+
 
 class Failure(StrEnum):
     """Why there is no answer to a handshake."""
@@ -60,6 +62,6 @@ class Answer:
         return f"{self.status} {self.phrase}".strip()
 
 
-def printable(what: object) -> str:
-    """Quote what a stranger sent: ASCII, escaped, at most 200 characters."""
-    return ascii(str(what))[1:-1][:200]
+def excerpt(what: object) -> str:
+    """Return the beginning of what a stranger sent, in printable ASCII."""
+    return readable(str(what))[:200]

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from wsorigin import __version__
 
-from .answer import Answer, Failure, printable
+from .answer import Answer, Failure, excerpt
 from .frames import CLOSE, PING, PONG, TEXT, Reader, client_frame, read_frame
 from .target import Target, WrongQuestion
 
@@ -138,7 +138,7 @@ class Client:
                 answer.elapsed = time.monotonic() - began
                 answer.status, answer.phrase = (
                     response.status,
-                    printable(response.reason),
+                    excerpt(response.reason),
                 )
                 answer.fields = response.getheaders()
                 if answer.status != 101:
@@ -189,7 +189,7 @@ class _Failed(Exception):
     def __init__(self, failure: Failure, detail: object = "") -> None:
         super().__init__(failure, detail)
         self.failure = failure
-        self.detail = printable(detail)
+        self.detail = excerpt(detail)
 
 
 class _Deadline:

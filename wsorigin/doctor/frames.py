@@ -10,7 +10,6 @@ import secrets
 from typing import Final, NamedTuple, Protocol
 
 TEXT: Final = 0x1
-BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA

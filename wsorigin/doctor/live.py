@@ -19,7 +19,7 @@ from wsorigin.origins import InvalidOrigin, Origin, is_loopback
 from wsorigin.policy import Decision, Explanation, Reason
 from wsorigin.sources import current_site
 
-from .answer import Answer, Failure, printable
+from .answer import Answer, Failure, excerpt
 from .arrivals import STRANGER, Seen, changes, preflight_of, seen_in, signed
 from .case import Case
 from .client import Client, trust
@@ -204,7 +204,7 @@ def _hsts(case: Case, answer: Answer) -> Iterator[Finding]:
     if header and "max-age=0" not in header:
         yield case.finding(
             "hsts-null",
-            f"{case.target.host} has Strict-Transport-Security: {printable(header)}. "
+            f"{case.target.host} has Strict-Transport-Security: {excerpt(header)}. "
             f"Chromium sends 'Origin: null' for a page of {case.origin} then.",
             "a page over https",
         )

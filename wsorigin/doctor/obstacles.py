@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from wsorigin.handshake import PREFLIGHT
 
-from .answer import Answer, Failure, printable
+from .answer import Answer, Failure, excerpt
 from .case import Case
 from .finding import Finding
 from .fronts import made_by, server_of
@@ -99,7 +99,7 @@ def _is_proxys_own(answer: Answer) -> bool:
 
 def _signature(answer: Answer) -> str:
     server = answer.get("server")
-    return f" (Server: {printable(server)})" if server else ""
+    return f" (Server: {excerpt(server)})" if server else ""
 
 
 def _without_answer(case: Case, answer: Answer) -> Finding:
@@ -160,7 +160,7 @@ def _redirect(case: Case, answer: Answer) -> Finding:
         cause = "slash"
     return case.finding(
         "redirected",
-        f"{answer} to {printable(location) or 'nowhere'}: browsers do not follow it.",
+        f"{answer} to {excerpt(location) or 'nowhere'}: browsers do not follow it.",
         _SWITCHED,
         cause=cause,
     )
@@ -229,7 +229,7 @@ def _not_found(case: Case, answer: Answer) -> Finding:
     kind = answer.get("content-type").partition(";")[0] or "a page"
     return case.finding(
         "wrong-route",
-        f"{answer} ({printable(kind)}){_signature(answer)}: what serves the pages answers "
+        f"{answer} ({excerpt(kind)}){_signature(answer)}: what serves the pages answers "
         "for this path too.",
         _SWITCHED,
         cause="not-proxied",
@@ -242,8 +242,8 @@ def _server_error(case: Case, answer: Answer) -> Finding:
         if _leads_on(case, variant):
             return case.finding(
                 "wrong-route",
-                f"{answer} for {printable(path)}, but {printable(variant)} answers: {meaning}.",
-                f"a WebSocket route at {printable(path)}",
+                f"{answer} for {excerpt(path)}, but {excerpt(variant)} answers: {meaning}.",
+                f"a WebSocket route at {excerpt(path)}",
                 cause=cause,
             )
     if routes and not case.is_known(path):
@@ -251,9 +251,9 @@ def _server_error(case: Case, answer: Answer) -> Finding:
     if routes and case.front and not any(_leads_on(case, p) for p in _others(case)):
         return case.finding(
             "wrong-route",
-            f"{answer} for {printable(path)}, which this project has a route for: on the "
+            f"{answer} for {excerpt(path)}, which this project has a route for: on the "
             "way, the path becomes another. (Or connect() raises: see the log.)",
-            f"{printable(path)}, as it was sent",
+            f"{excerpt(path)}, as it was sent",
             cause="prefix-stripped",
         )
     return case.finding(
@@ -270,7 +270,7 @@ def _no_route(case: Case, answer: Answer) -> Finding:
     return case.finding(
         "wrong-route",
         f"{answer}: no route of this project leads to "
-        f"{printable(case.target.route)}. Routes: {known}",
+        f"{excerpt(case.target.route)}. Routes: {known}",
         "a path of one of them",
         cause="no-route",
     )

@@ -15,7 +15,7 @@ from wsorigin.credentials import Secret
 from wsorigin.handshake import CREDENTIAL_PREFIX, MARKER
 from wsorigin.tokens import TooManyTickets, mint_ticket
 
-from .answer import Answer, printable
+from .answer import Answer, excerpt
 from .arrivals import preflight_of
 from .case import Case
 from .finding import Finding
@@ -28,7 +28,9 @@ def user_named(name: str) -> Any:
     try:
         return get_user_model()._default_manager.get_by_natural_key(name)
     except ObjectDoesNotExist as exc:
-        raise WrongQuestion(f"There is no user {name!a}.") from exc
+        raise WrongQuestion(
+            f"There is no user {name!a}. Name one whom the endpoint lets in."
+        ) from exc
 
 
 def fresh_ticket(case: Case, user: Any) -> Secret:
@@ -55,7 +57,7 @@ def selection(case: Case, answer: Answer) -> Iterator[Finding]:
             f"Sec-WebSocket-Protocol: {MARKER}",
         )
     elif selected != MARKER:
-        what = f"It is {printable(selected)!r}" if selected else "None is selected"
+        what = f"It is {excerpt(selected)!r}" if selected else "None is selected"
         yield case.finding(
             "subprotocol-not-echoed",
             f"{what}, of {MARKER!r}: Chromium ends the handshake, Firefox does not.",

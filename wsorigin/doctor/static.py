@@ -23,6 +23,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from wsorigin.conf import conf
 from wsorigin.models import TrustedOrigin
+from wsorigin.refresh import current
 from wsorigin.routes import websocket_routes
 
 from .finding import IDS, Finding, Severity
@@ -88,7 +89,7 @@ def _severity(level: int) -> Severity:
 
 
 def _database() -> Iterator[Finding]:
-    if "database" not in conf.WSORIGIN_INHERIT and not conf.WSORIGIN_AUDIT:
+    if not (current.reads_database or conf.WSORIGIN_AUDIT):
         return
     alias = router.db_for_read(TrustedOrigin)
     connection = connections[alias]

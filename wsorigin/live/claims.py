@@ -16,10 +16,9 @@ from django.utils import timezone
 from wsorigin.credentials import TokenKind
 from wsorigin.denial import CLOSE_CREDENTIAL, CLOSE_EXPIRED, CLOSE_REVOKED
 from wsorigin.handshake import Scope
-from wsorigin.models import ConnectionToken
+from wsorigin.models import ConnectionToken, batches
 from wsorigin.sessions import (
     auser_of,
-    batches,
     has_sessions,
     is_on_the_server,
     session_key_in,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from django.utils import timezone
+
 from wsorigin.credentials import TokenKind
 from wsorigin.tokens import announce
 
@@ -53,8 +55,14 @@ def user_changed(
 
 
 def session_deleted(instance: Any, using: str, **_: Any) -> None:
-    """Tell, once it is committed, that a session was deleted from the database."""
-    announce("session", session_name(instance.pk), using)
+    """
+    Tell, once it is committed, that a session was deleted from the database.
+
+    Not of expired ones, which ``clearsessions`` deletes by the thousand: they ended
+    before, and a look has found that.
+    """
+    if instance.expire_date > timezone.now():
+        announce("session", session_name(instance.pk), using)
 
 
 def logged_out(request: Any, **_: Any) -> None:

@@ -110,6 +110,7 @@ class Hints:
         try:
             return asked.result(_SEND_PATIENCE)
         except Exception:
+            asked.cancel()  # where the layer is away, it would wait there for ever
             return None
 
     def listen(self) -> bool:

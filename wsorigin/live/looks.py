@@ -80,7 +80,10 @@ async def look(claims: Collection[Claim], since: float | None) -> Findings | Non
 
     None where the database gives no answer, which is logged once for each outage.
     """
-    return await _threads.ask(_look, claims, since)
+    try:
+        return await _threads.ask(_look, claims, since)
+    except TimeoutError:
+        return None  # looks before it hang with the database, as many as may
 
 
 def _look(claims: Collection[Claim], since: float | None) -> Findings | None:

@@ -22,9 +22,10 @@ from typing import Final
 from weakref import WeakKeyDictionary, ref
 
 from wsorigin.conf import conf
+from wsorigin.database import Database
 from wsorigin.denial import CLOSE_EXPIRED, CLOSE_ORIGIN
 from wsorigin.policy import Policy
-from wsorigin.refresh import Database, aget_policy, current
+from wsorigin.refresh import aget_policy, current
 
 from .claims import NOTHING, Claim
 from .connection import Connection

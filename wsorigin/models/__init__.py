@@ -4,6 +4,7 @@ What an operator manages: trusted origins, tokens, and the denials to decide abo
 Nothing here compares origins or decides.
 """
 
+from .batches import batches
 from .denied import DeniedHandshake, reason_choices
 from .text import printable, readable
 from .token import ConnectionToken, Disconnection
@@ -23,6 +24,7 @@ __all__ = [
     "TrustedOrigin",
     "TrustedOriginVersion",
     "announce_change",
+    "batches",
     "install_triggers",
     "printable",
     "readable",

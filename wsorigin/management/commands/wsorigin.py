@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import OperationalError, ProgrammingError
 
+from wsorigin.database import in_words
+from wsorigin.management.subcommands import wrong_question
 from wsorigin.management.subcommands.denied import Denied, Prune
 from wsorigin.management.subcommands.disconnect import Disconnect
 from wsorigin.management.subcommands.doctor import Doctor
@@ -46,6 +49,11 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, run: Callable[..., int | None], **options: Any
     ) -> None:
-        code = run(**options)
+        try:
+            code = run(**options)
+        except (OperationalError, ProgrammingError) as exc:
+            raise wrong_question(
+                f"The database has no answer: {in_words(exc)}."
+            ) from exc
         if code:
             sys.exit(code)

@@ -11,7 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from inspect import cleandoc
 from typing import Any, ClassVar
 
@@ -110,3 +110,15 @@ def duration(text: str) -> timedelta:
         )
     units = {"m": "minutes", "h": "hours", "d": "days"}
     return timedelta(**{units[match[2]]: int(match[1])})
+
+
+def moment(time: datetime) -> str:
+    """Return a time as people read it."""
+    return f"{time:%Y-%m-%d %H:%M %Z}".rstrip()
+
+
+def positive(text: str) -> int:
+    """Read a whole number above zero; raises ArgumentTypeError for anything else."""
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise ArgumentTypeError(f"{text!a} is not a whole number above zero")
+    return int(text)

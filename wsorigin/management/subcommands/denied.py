@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from wsorigin import tokens
 from wsorigin.audit import prune
-from wsorigin.models import DeniedHandshake
+from wsorigin.models import DeniedHandshake, readable
 
-from . import Subcommand, duration
+from . import Subcommand, duration, positive
 
 
 class Denied(Subcommand):
@@ -31,7 +31,9 @@ class Denied(Subcommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--since", type=duration, help="such as 1h (default: 7d)")
-        parser.add_argument("--limit", type=int, default=20, help="rows (default: 20)")
+        parser.add_argument(
+            "--limit", type=positive, default=20, help="rows (default: 20)"
+        )
 
     def handle(
         self, *args: Any, since: timedelta | None, limit: int, **options: Any
@@ -48,11 +50,12 @@ class Denied(Subcommand):
             table += [
                 (
                     str(row.count),
-                    ascii(row.origin)[1:-1] or "(others)",
-                    ascii(row.endpoint)[1:-1],
-                    row.reason + (" (report-only)" if row.report_only else ""),
+                    readable(row.origin) or "(others)",
+                    readable(row.endpoint),
+                    readable(row.reason)
+                    + (" (report-only)" if row.report_only else ""),
                     f"{row.last_seen_at:%Y-%m-%d %H:%M}",
-                    row.nearest,
+                    readable(row.nearest),
                 )
                 for row in found
             ]

@@ -5,6 +5,7 @@ The subcommands about origins: explain, list, diff, trust. Deciding is the polic
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -18,10 +19,12 @@ from wsorigin.models import TrustedOrigin
 from wsorigin.origins import InvalidOrigin
 from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Explanation
+from wsorigin.preflight import UNGUARDED
 from wsorigin.reconciliation import reconcile
-from wsorigin.refresh import get_policy
+from wsorigin.refresh import current, get_policy
+from wsorigin.routes import route_for
 
-from . import Subcommand, duration, wrong_question
+from . import Subcommand, duration, moment, wrong_question
 
 
 class Explain(Subcommand):
@@ -73,14 +76,35 @@ class Explain(Subcommand):
         except NoRoute as exc:
             raise wrong_question(str(exc)) from exc
         if explanation is None:
-            self.stdout.write(f"Nothing checks the origin at {path}.")
-            return 0
-        answer = as_json(origin, path, explanation)
+            answer = unguarded(origin, path)
+        else:
+            answer = as_json(origin, path, explanation)
         if options["json"]:
             self.print_json(answer)
+        elif explanation is None:
+            self.stdout.write(answer["sentence"])
         else:
             self.print_lines(in_words(answer, explanation))
-        return 0 if explanation.decision else 1
+        return 0 if answer["allowed"] else 1
+
+
+def unguarded(origin: str | None, path: str | None) -> dict[str, Any]:
+    """Return, as plain data, what to say where no guard stands: who decides there."""
+    found = route_for(path or "")
+    validator = found[0].validator if found else ""
+    sentence = (
+        f"No guard stands at {path}: Channels' {validator} decides there."
+        if validator
+        else f"Nothing checks the origin at {path}."
+    )
+    # As a no-op handshake says it there.
+    return {
+        "origin": origin,
+        "path": path,
+        "allowed": True,
+        "reason": UNGUARDED,
+        "sentence": sentence,
+    }
 
 
 def in_words(answer: dict[str, Any], explanation: Explanation) -> Iterable[str]:
@@ -162,10 +186,7 @@ class Diff(Subcommand):
         if options["json"]:
             self.print_json(
                 {
-                    "rows": [
-                        {name: getattr(row, name) for name in row.__slots__}
-                        for row in result.rows
-                    ],
+                    "rows": [asdict(row) for row in result.rows],
                     "settings": str(result.proposal),
                 }
             )
@@ -204,7 +225,8 @@ class Trust(Subcommand):
       manage.py wsorigin trust https://app.example.com --note "Partner, ticket 12"
       manage.py wsorigin trust https://pr-7.example.dev --expires 7d --credentials
 
-    Exit code 0: it is trusted; 2: it isn't a pattern of origins.
+    Exit code 0: it is trusted; 1: it is stored, but WSORIGIN_INHERIT leaves out what is
+    stored; 2: it isn't a pattern of origins.
     """
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -228,7 +250,7 @@ class Trust(Subcommand):
         credentials: bool,
         cors: bool,
         **options: Any,
-    ) -> None:
+    ) -> int:
         try:
             pattern = str(OriginPattern.parse(origin))
         except InvalidOrigin as exc:
@@ -250,10 +272,20 @@ class Trust(Subcommand):
             answer = {name: getattr(row, name) for name in names}
             until = row.expires_at and row.expires_at.isoformat()
             self.print_json({**answer, "expires_at": until, "created": known is None})
-            return
-        session = "with" if row.allow_credentials else "without"
-        until = f" until {row.expires_at:%Y-%m-%d %H:%M %Z}" if row.expires_at else ""
-        self.stdout.write(
-            f"{row} is trusted {session} the session{until}: within "
-            f"{conf.WSORIGIN_REFRESH_INTERVAL:g} seconds in every process."
+        else:
+            self.stdout.write(trusted(row))
+        return 0 if current.reads_database else 1
+
+
+def trusted(row: TrustedOrigin) -> str:
+    """Return what an operator should know of a row that he has just stored."""
+    if not current.reads_database:
+        return (
+            f'{row} is stored, and trusts nobody: add "database" to WSORIGIN_INHERIT.'
         )
+    session = "with" if row.allow_credentials else "without"
+    until = f" until {moment(row.expires_at)}" if row.expires_at else ""
+    return (
+        f"{row} is trusted {session} the session{until}: within "
+        f"{conf.WSORIGIN_REFRESH_INTERVAL:g} seconds in every process."
+    )

@@ -6,7 +6,6 @@ No digest, and no secret: a row has none.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -15,7 +14,7 @@ from wsorigin.denial import shown
 from wsorigin.handshake import redacted
 from wsorigin.models import ConnectionToken, printable
 
-from . import wrong_question
+from . import moment, wrong_question
 
 
 def token_called(public_id: str) -> ConnectionToken:
@@ -70,11 +69,6 @@ def in_words(row: ConnectionToken) -> str:
 def until(row: ConnectionToken) -> str:
     """Return until when a token counts."""
     return f"until {moment(row.expires_at)}" if row.expires_at else "without an end"
-
-
-def moment(time: datetime) -> str:
-    """Return a time as people read it."""
-    return f"{time:%Y-%m-%d %H:%M %Z}".rstrip()
 
 
 def as_json(row: ConnectionToken) -> dict[str, Any]:

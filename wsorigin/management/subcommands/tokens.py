@@ -21,11 +21,10 @@ from wsorigin.conf import conf
 from wsorigin.credentials import TokenKind
 from wsorigin.models import ConnectionToken, printable
 
-from . import Subcommand, duration, wrong_question
+from . import Subcommand, duration, moment, wrong_question
 from .token_rows import (
     as_json,
     in_words,
-    moment,
     owner_of,
     state_of,
     token_called,

@@ -21,18 +21,16 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from wsorigin.models import TrustedOrigin, printable, readable, translated
+from wsorigin.models import TrustedOrigin, batches, printable, readable, translated
 from wsorigin.origins import InvalidOrigin
 from wsorigin.patterns import OriginPattern, normalisations
-
-from .log import batched
 
 # More would not fit into one form: DATA_UPLOAD_MAX_MEMORY_SIZE bounds it as well.
 MAX_LINES: Final = 20_000
@@ -167,7 +165,7 @@ def judge(text: str) -> Verdicts:
 
 def _mark_known(lines: tuple[Line, ...]) -> None:
     known: set[tuple[str, str]] = set()
-    for batch in batched(lines):
+    for batch in batches(lines):
         patterns = [line.key[0] for line in batch]
         rows = TrustedOrigin.objects.filter(pattern__in=patterns)
         known.update(rows.values_list("pattern", "audience"))
@@ -237,8 +235,10 @@ def _read_expiry(value: str) -> datetime:
             _("%(value)s is no date. Write it as in 2030-01-31 or 2030-01-31T12:00Z.")
             % {"value": readable(value)}
         )
-    if timezone.is_naive(when):
+    if settings.USE_TZ and timezone.is_naive(when):
         when = timezone.make_aware(when)
+    elif not settings.USE_TZ and timezone.is_aware(when):
+        when = timezone.make_naive(when)
     if when <= timezone.now():
         raise BadLine(_("It has expired already. Write a later date, or leave it out."))
     return when
@@ -251,7 +251,6 @@ def in_sentences(error: InvalidOrigin) -> str:
     return f"{problem[:1].upper()}{problem[1:]}. {remedy}".strip()
 
 
-@transaction.atomic
 def save(verdicts: Verdicts, user: Any) -> list[TrustedOrigin]:
     """
     Add the new lines' rows, all or none.

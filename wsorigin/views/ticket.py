@@ -1,156 +1,35 @@
 """
-Views over HTTP: what a page may ask before it opens a socket, and its ticket.
+The ticket endpoint: a login exchanged for one WebSocket.
 
-They ask the guards of the WebSocket routes, and decide nothing themselves.
+What a ticket is, and how many there may be, is said by `wsorigin.tokens`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Iterable, Sequence
-from functools import cache
 from math import ceil
 from typing import Any, Final
 
-from channels.routing import URLRouter
-from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import URLPattern, URLResolver
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 
-from .conf import conf
-from .credentials import Secret
-from .explanation import ask
-from .handshake import MARKER, Handshake
-from .origins import InvalidOrigin
-from .preflight import describe, handshake_scope, is_for_page
-from .reasons import Reason
-from .routes import Route, websocket_routes
-from .tokens import MAX_OUTSTANDING, TooManyTickets, mint_ticket
+from wsorigin.conf import conf
+from wsorigin.credentials import Secret
+from wsorigin.handshake import MARKER
+from wsorigin.origins import InvalidOrigin
+from wsorigin.reasons import Reason
+from wsorigin.tokens import MAX_OUTSTANDING, TooManyTickets, mint_ticket
 
 logger = logging.getLogger(__name__)
-
-# The preflight over HTTP
-
-
-def handshake_urls(
-    websocket_urlpatterns: Iterable[Any],
-) -> list[URLPattern | URLResolver]:
-    """
-    Return a Django URL of the same path for each WebSocket route.
-
-    There, `HandshakeView` says what a handshake would be answered with. Add them last,
-    since a page at the same path goes first::
-
-        urlpatterns += handshake_urls(websocket_urlpatterns)
-    """
-    return [
-        url_for(route.patterns, HandshakeView.as_view(route=route))
-        for route in websocket_routes(URLRouter(list(websocket_urlpatterns)))
-    ]
-
-
-def url_for(patterns: Sequence[Any], view: Any) -> URLPattern | URLResolver:
-    """Return a URL that matches as nested routers do, pattern after pattern."""
-    first, *rest = patterns
-    if not rest:
-        return URLPattern(first, view)
-    return URLResolver(first, [url_for(rest, view)])
-
-
-# The socket asks for no login, so that asking about it does not either.
-@method_decorator(login_not_required, name="dispatch")
-class HandshakeView(View):
-    """
-    Say what a WebSocket handshake of the page that asks would be answered with.
-
-    ``GET`` answers 426 with `describe` as JSON. Of other origins, a page that is
-    allowed to open the socket may read it; others get no CORS header from here.
-    ``OPTIONS`` is left to django-cors-headers.
-    """
-
-    # Where the guards are, if the project's own application does not say.
-    route = Route("", None)
-
-    async def get(
-        self, request: HttpRequest, *args: Any, **kwargs: Any
-    ) -> JsonResponse:
-        """Return the decision about the caller's own origin."""
-        host = request.get_host()  # first of all, since it checks ALLOWED_HOSTS
-        # Guards around the whole router are seen from the application only.
-        application = getattr(settings, "ASGI_APPLICATION", None)
-        known = route_at(request.path_info, project_routes(application))
-        route, kwargs = known or (self.route, kwargs)
-        scope = handshake_scope(request)
-        scope["url_route"] = {"args": args, "kwargs": kwargs}
-        origin = request.headers.get("origin")
-        if origin is None and (page := page_origin(request, host)):
-            scope["headers"].append((b"origin", page.encode("latin-1")))
-        explanation = await ask(route.guards, scope)
-        decision = explanation and explanation.decision
-        # No Upgrade header, though RFC 9110 (section 15.5.22) wants one: nginx would
-        # hand it on over HTTP/2, where clients take it for a broken response.
-        answer = JsonResponse(
-            {
-                "title": "This is a WebSocket endpoint",
-                "status": 426,
-                **describe(decision, Handshake.from_scope(scope)),
-            },
-            status=426,
-            content_type="application/problem+json",
-            headers={"Cache-Control": "no-store", "Vary": "origin"},
-        )
-        if origin is not None and decision is not None and is_for_page(decision):
-            answer["Access-Control-Allow-Origin"] = origin
-            if decision.credentials:
-                answer["Access-Control-Allow-Credentials"] = "true"
-        return answer
-
-
-@cache
-def project_routes(application: str | None) -> Sequence[Route]:
-    """Return the routes of ``ASGI_APPLICATION``: a walk for each request costs much."""
-    return websocket_routes()
-
-
-def route_at(path: str, routes: Iterable[Route]) -> tuple[Route, dict[str, Any]] | None:
-    """Return the route that a path leads to, with its keyword arguments."""
-    for route in routes:
-        kwargs = route.match(path)
-        if kwargs is not None:
-            return route, kwargs
-    return None
-
-
-def page_origin(request: HttpRequest, host: str) -> str | None:
-    """
-    Return the origin of the page of this site that sent a request without ``Origin``.
-
-    Browsers send none with a GET to the page's own origin (Fetch, "append a request
-    `Origin` header"), but two others that no page can make up. ``Sec-Fetch-Site`` goes
-    to https and to loopback only. ``Referer``, unless the page forbids it, knows the
-    scheme even where TLS ended at a proxy that says nothing.
-    """
-    fetched_from = request.headers.get("sec-fetch-site")
-    referer = re.match("(https?://([^/?#]+))/", request.headers.get("referer", ""))
-    if fetched_from is None and referer and referer[2] == host:
-        return referer[1]
-    if fetched_from != "same-origin":
-        return None
-    return referer[1] if referer else f"{request.scheme}://{host}"
-
-
-# The ticket endpoint
 
 
 @method_decorator(csrf_exempt, name="dispatch")  # see is_forgeable()
