@@ -19,9 +19,8 @@ from typing import Any, Final
 import django
 
 from . import compare
+from .output import add_output, document, write
 from .rounds import Effort, Promise, machine
-
-RESULTS: Final = Path(__file__).parent / "results"
 
 FULL: Final = Effort(rounds=21, sample_ns=3_000_000, too_slow_ns=50_000_000)
 QUICK: Final = Effort(rounds=3, sample_ns=100_000, too_slow_ns=10_000_000)
@@ -93,20 +92,8 @@ def parser(parts: Sequence[str]) -> argparse.ArgumentParser:
         metavar="FILE",
         help="say which ratios are worse than in the results of another run",
     )
-    parser.add_argument(
-        "--json",
-        type=Path,
-        default=RESULTS / "latest.json",
-        metavar="FILE",
-        help="where to write the results (default: benchmarks/results/latest.json)",
-    )
-    parser.add_argument(
-        "--svg",
-        type=Path,
-        default=RESULTS,
-        metavar="FOLDER",
-        help="where to write the plots (default: benchmarks/results)",
-    )
+    add_output(parser, "--json", "latest.json", "the results")
+    add_output(parser, "--svg", "", "the plots", "FOLDER")
     return parser
 
 
@@ -132,25 +119,6 @@ def sentences(promises: Sequence[Promise]) -> Iterator[str]:
 def slug(title: str) -> str:
     """Return the name of a picture's file."""
     return re.sub(r"\W+", "-", title.lower()).strip("-")
-
-
-def document(report: dict[str, Any]) -> str:
-    """Return a report as JSON, one row a line, so that two compare well."""
-    members = []
-    for name, value in report.items():
-        if isinstance(value, list):
-            rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in value)
-            text = f"[\n{rows}\n]"
-        else:
-            text = json.dumps(value, ensure_ascii=False)
-        members.append(f"{json.dumps(name)}: {text}")
-    return "{\n" + ",\n".join(members) + "\n}\n"
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file, and the folder that it belongs into."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ _TEXT: Final = 0x81
 _CLOSE: Final = 0x88
 _PING: Final = 0x89
 _PONG: Final = 0x8A
-_ABNORMAL: Final = 1006  # as a browser would call it
+ABNORMAL: Final = 1006  # as a browser would call it
 MESSAGE: Final = b"sixteen octets.."
 
 
@@ -79,9 +79,7 @@ class Client:
         "status",
     )
 
-    def __init__(
-        self, address: Address, handshake: bytes, *, answers_close: bool = True
-    ) -> None:
+    def __init__(self, address: Address, *, answers_close: bool = True) -> None:
         self.status = self.code = self.heard = 0
         self.closed_at = 0.0
         self.last = b""
@@ -89,6 +87,9 @@ class Client:
         self._received = b""
         self.started_at = time.perf_counter()
         self.socket = socket.create_connection(address, _PATIENCE)
+
+    def knock(self, handshake: bytes) -> None:
+        """Send a handshake; nobody waits for the answer."""
         self.socket.sendall(handshake)
         self.socket.setblocking(False)
 
@@ -116,7 +117,7 @@ class Client:
             while self._read_frame():
                 pass
         if not received and not self.code:
-            self.code, self.closed_at = _ABNORMAL, time.perf_counter()
+            self.code, self.closed_at = ABNORMAL, time.perf_counter()
         return bool(received)
 
     def _read_frame(self) -> bool:
@@ -199,10 +200,15 @@ class Clients:
         self, address: Address, handshake: bytes, *, answers_close: bool = True
     ) -> Client:
         """Open a socket and send a handshake."""
-        client = Client(address, handshake, answers_close=answers_close)
+        client = Client(address, answers_close=answers_close)
+        client.knock(handshake)
+        self.look_after(client)
+        return client
+
+    def look_after(self, client: Client) -> None:
+        """Read from a socket whenever it has something, from now on."""
         self._clients[client.socket.fileno()] = client
         self._epoll.register(client.socket.fileno(), select.EPOLLIN)
-        return client
 
     def forget(self, client: Client) -> None:
         """Drop a socket."""

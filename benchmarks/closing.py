@@ -18,7 +18,9 @@ from functools import partial
 from itertools import product
 from typing import Final, NamedTuple
 
-from .clients import Client, Clients, request
+from tests.services import channel_layer
+
+from .clients import ABNORMAL, Client, Clients, request
 from .databases import asked, begin, measured, sqlite
 from .figures import Figures
 from .rounds import Effort, Promise
@@ -31,7 +33,6 @@ GROUP: Final = "group_send"
 
 _PROCESSES: Final = 2
 _CODE: Final = 4410
-_ABNORMAL: Final = 1006
 _PATIENCE: Final = 60.0
 
 
@@ -127,18 +128,13 @@ def group_send(servers: Sequence[Server], count: int) -> Cost:
         addresses = [server.address for server in servers]
         doomed = clients.open(addresses, request("/grouped/"), count)
         # Where the clock's second turns meanwhile, Daphne cuts some off without a code.
-        return closed(servers, doomed, clients, end, allowed={_CODE, _ABNORMAL})
+        return closed(servers, doomed, clients, end, allowed={_CODE, ABNORMAL})
 
 
 def main() -> None:
     """Measure on each server, print figures as JSON."""
     options = asked()
-    layer = {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        # To have heard nothing for five seconds is an error to redis-py 8 otherwise.
-        "CONFIG": {"hosts": [{"address": options["url"], "socket_timeout": None}]},
-    }
-    layers = {"default": layer}
+    layers = channel_layer(options["url"])
     begin(CHANNEL_LAYERS=layers)
     found, count = [], options["sockets"]
     for name in SERVERS:

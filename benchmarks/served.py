@@ -7,9 +7,7 @@ Settings of the site that real servers serve in the benchmarks.
 import json
 import os
 
-from .settings import ALLOWED_HOSTS, LOGGING, USE_TZ
-
-__all__ = ["ALLOWED_HOSTS", "LOGGING", "USE_TZ"]
+from .settings import ALLOWED_HOSTS, LOGGING, USE_TZ  # noqa: F401  # of this site too
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -13,14 +13,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
 from django.conf import settings
+
+from tests.services import Redis
 
 from .clients import Address, Clients, request
 
@@ -29,6 +31,7 @@ DAPHNE: Final = "Daphne"
 UVICORN: Final = "uvicorn"
 SERVERS: Final = (DAPHNE, UVICORN)
 TRIVIAL: Final = "trivial"
+APPLICATION: Final = "benchmarks.site:application"
 
 # From the start of a process to its first answer, on a machine busy with others.
 _START_TIMEOUT: Final = 60.0
@@ -92,11 +95,11 @@ class Server:
         self.log.close()
 
 
-def command(name: str, descriptor: int) -> list[str]:
+def command(name: str, descriptor: int, application: str) -> list[str]:
     """Return the module and the options that serve on a socket which listens."""
     if name == TRIVIAL:
         return ["benchmarks.trivial", str(descriptor)]
-    application, fd = "benchmarks.site:application", ["--fd", str(descriptor)]
+    fd = ["--fd", str(descriptor)]
     if name == DAPHNE:
         return ["daphne", *fd, "-v", "0", application]
     return [
@@ -108,14 +111,14 @@ def command(name: str, descriptor: int) -> list[str]:
     ]
 
 
-def start(name: str, env: dict[str, str]) -> Server:
+def start(name: str, env: Mapping[str, str], application: str = APPLICATION) -> Server:
     """Start a server; it is not ready at once."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(_BACKLOG)
         log = TemporaryFile()  # noqa: SIM115  # closed when the server is stopped
         process = subprocess.Popen(  # noqa: S603  # our own command
-            [sys.executable, "-m", *command(name, listener.fileno())],
+            [sys.executable, "-m", *command(name, listener.fileno(), application)],
             pass_fds=[listener.fileno()],
             cwd=ROOT,
             env=env,
@@ -163,33 +166,12 @@ def redis() -> Iterator[str]:
     if program is None:
         yield ""
         return
-    with TemporaryDirectory() as folder, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
-        process = subprocess.Popen(  # noqa: S603  # our own command
-            [program, *options, "--save", "", "--appendonly", "no"],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            _wait_for_port(port)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except ConnectionError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_SETTLED)
+    server = Redis.make(program)
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.destroy()
 
 
 @contextmanager

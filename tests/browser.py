@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
+
+from .services import missing
 
 # Its tests run as root in containers, where the sandbox cannot; and a browser that
 # talks to its maker in the background is not under test.
@@ -36,12 +37,9 @@ def chromium() -> str:
     path = shutil.which(named) or shutil.which("chromium")
     if path:
         return path
-    reason = (
+    missing(
         f"no Chromium: neither {named} nor chromium on the path; CHROMIUM names one"
     )
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @contextmanager
@@ -51,8 +49,9 @@ def open_browser(
     """
     Run Chromium, headless, on a profile directory of its own; yield its one context.
 
-    ``arguments`` are further switches of Chromium's, ``options`` are Playwright's. Everything inside has to be sync: no test of the
-    same scope can use an event loop of its own.
+    ``arguments`` are further switches of Chromium's, ``options`` are Playwright's.
+    Everything inside has to be sync: no test of the same scope can use an event loop of
+    its own.
     """
     executable = chromium()
     # A private context, and some distributions' default, blocks third-party cookies:

@@ -5,6 +5,7 @@ What the tests share: few and small fixtures, and how long the properties look.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,10 @@ from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Policy, Rule
 
 pytest_plugins = ["wsorigin.pytest_plugin", "tests.services"]
+
+# Who is started in the background ignores Ctrl-C, and so would the servers that the tests
+# start, and end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # In CI the same examples each time: a red build there means a change did it.
 settings.register_profile("default", deadline=None)
@@ -93,9 +98,9 @@ def fresh_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 def fresh_signals() -> Iterator[None]:
     """Take the receivers away that a test leaves: loading an application connects some."""
     ours = [signals.handshake_checked, signals.policy_changed]
-    before = [list(signal.receivers) for signal in ours]
+    before = [list(one.receivers) for one in ours]
     yield
-    for signal, receivers in zip(ours, before, strict=True):
-        if signal.receivers != receivers:
-            signal.receivers[:] = receivers
-            signal.sender_receivers_cache.clear()
+    for one, receivers in zip(ours, before, strict=True):
+        if one.receivers != receivers:
+            one.receivers[:] = receivers
+            one.sender_receivers_cache.clear()

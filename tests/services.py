@@ -1,5 +1,6 @@
 """
-What tests need for real: PostgreSQL and Redis of their own, and packages from npm.
+What tests need for real: PostgreSQL and Redis of their own, files with tables in them,
+and packages from npm.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,8 @@ import psycopg
 import pytest
 from redis import Redis as RedisClient
 from redis.exceptions import RedisError
+
+from tests.servers.sites import manage, sqlite
 
 # From the start of Redis to its first answer, on a machine busy with others.
 _START_TIMEOUT: Final = 15.0
@@ -201,6 +204,36 @@ class Redis:
         shutil.rmtree(self.folder)
 
 
+@contextmanager
+def harmed(service: PostgreSQL | Redis, how: str) -> Iterator[None]:
+    """Let something happen to a service, and mend it in the end."""
+    if how == "frozen":
+        service.freeze()
+    else:
+        service.stop()
+    if how == "restarted":
+        service.start()
+    try:
+        yield
+    finally:
+        if how == "frozen":
+            service.thaw()
+        elif how == "stopped":
+            service.start()
+
+
+def channel_layer(url: str, name: str = "core") -> dict[str, Any]:
+    """Return Django's settings for one of the two layers of channels_redis."""
+    backends = {
+        "core": "channels_redis.core.RedisChannelLayer",
+        "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+    }
+    # With redis-py 8's own time-out, consumers end after five idle seconds
+    # (django/channels_redis#422).
+    config = {"hosts": [{"address": url, "socket_timeout": None}]}
+    return {"default": {"BACKEND": backends[name], "CONFIG": config}}
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as free:
@@ -209,7 +242,7 @@ def free_port() -> int:
         return port
 
 
-def missing(problem: str) -> NoReturn:  # pragma: no cover
+def missing(problem: str) -> NoReturn:
     """Skip the test for want of a program; in CI it fails."""
     if os.environ.get("CI"):
         pytest.fail(problem)
@@ -245,6 +278,30 @@ def redis() -> Iterator[Redis]:
         yield server
     finally:
         server.destroy()
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
+    """
+    Put an SQLite file with the tables of a site into a folder; return its settings.
+
+    The site is named by what returns its environment on a database. Its tables are made
+    once, and copied.
+    """
+    made: dict[Callable[[dict[str, Any]], dict[str, str]], Path] = {}
+
+    def put(
+        environment: Callable[[dict[str, Any]], dict[str, str]],
+        folder: Path,
+        **options: Any,
+    ) -> dict[str, Any]:
+        if environment not in made:
+            file = tmp_path_factory.mktemp("tables") / "site.sqlite3"
+            manage("migrate", "--verbosity=0", env=environment(sqlite(file)))
+            made[environment] = file
+        return sqlite(shutil.copy(made[environment], folder), **options)
+
+    return put
 
 
 def installed_from_npm(source: Path, folder: Path) -> Path:

@@ -9,8 +9,8 @@ from typing import Final, Literal
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
+from .demo import PHONE
 from .services import installed_from_npm
-from .test_demo import PHONE
 from .tour.browser import go, look, touring
 from .tour.visits import PLAIN, VISITS, Visit
 

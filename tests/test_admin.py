@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
+from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,15 +16,18 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
+from django.urls import path
 from django.utils import timezone
 
-from wsorigin.admin import DeniedHandshakeAdmin, lists, policy_page
+from wsorigin.admin import DeniedHandshakeAdmin, lines, policy_page
 from wsorigin.admin.chart import draw, nice_ceiling
 from wsorigin.admin.preview import preview
 from wsorigin.models import DeniedHandshake, TrustedOrigin
 from wsorigin.policy import Policy, Reason
-from wsorigin.refresh import current
+from wsorigin.refresh import current, get_policy
 from wsorigin.testing import override_policy
+
+from .waiting import eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -148,12 +152,12 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str] | None, str]] = {
         {
             "lines": "https://new.example",
             "_import": "1",
-            "fingerprint": lists.Verdicts(
+            "fingerprint": lines.Verdicts(
                 (
-                    lists.Line(
+                    lines.Line(
                         1,
                         "https://new.example",
-                        lists.Verdict.NEW,
+                        lines.Verdict.NEW,
                         values={"pattern": "https://new.example"},
                     ),
                 )
@@ -306,6 +310,21 @@ def test_nobody_writes_denials(url: str, admin_client: Client) -> None:
     )
 
 
+def test_the_app_index_of_another_admin_site_leads_nowhere_else(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One without trusted origins has no policy page; a link to it would be an error."""
+    site = AdminSite()
+    site.register(DeniedHandshake, DeniedHandshakeAdmin)
+    urls = ModuleType("tests.urls_of_another_site")
+    monkeypatch.setattr(urls, "urlpatterns", [path("admin/", site.urls)], raising=False)
+    with override_settings(ROOT_URLCONF=urls):
+        page = text_of(admin_client.get(f"{BASE}/"))
+
+    assert "Denied handshakes" in page
+    assert "WebSocket policy" not in page
+
+
 def test_the_app_index_leads_to_the_policy(admin_client: Client) -> None:
     """The page of the app links it, to those who may see it."""
     assert f"{LIST}policy/" in admin_client.get(f"{BASE}/").content.decode()
@@ -356,6 +375,24 @@ def test_hostile_text_is_harmless_and_readable(text: str, admin_client: Client) 
 
     shown = text.encode("ascii", "backslashreplace").decode()
     assert shown[:60] in text_of(admin_client.get(DENIED))
+
+
+@pytest.mark.django_db(transaction=True)
+@override_settings(WSORIGIN_INHERIT=["database"])
+def test_nothing_hides_in_an_audience(admin_client: Client) -> None:
+    """It is free text, beside an origin that counts: in the list, its filter, the policy."""
+    row(audience="prices\u202esgnir")
+    eventually(lambda: get_policy().size == 1)
+    question = {"origin": "https://app.example", "audience": "prices\u202esgnir"}
+    bodies = [
+        admin_client.get(LIST),
+        admin_client.get(f"{LIST}policy/"),
+        admin_client.get(f"{LIST}policy/", question),
+    ]
+
+    for response in bodies:
+        assert "prices\\u202esgnir" in text_of(response)
+        assert "\u202e" not in response.content.decode()
 
 
 def test_a_homograph_is_shown_as_what_browsers_send(admin_client: Client) -> None:
@@ -926,6 +963,19 @@ def test_imports_what_was_shown(admin_client: Client) -> None:
     ]
 
 
+@pytest.mark.parametrize("written", ["2099-01-31", "2099-01-31T00:00Z"])
+@pytest.mark.parametrize("use_tz", [True, False], ids=["aware", "naive"])
+def test_reads_expiries_as_the_site_stores_them(written: str, use_tz: bool) -> None:
+    """With USE_TZ or without, whatever the line says of the zone."""
+    with override_settings(USE_TZ=use_tz, TIME_ZONE="UTC"):
+        [line] = lines.judge(f"https://a.example expires={written}").lines
+        row(**line.values)
+
+        kept = TrustedOrigin.objects.in_force().get()
+
+    assert kept.expires_at == datetime(2099, 1, 31, tzinfo=UTC if use_tz else None)
+
+
 @pytest.mark.parametrize("change", ["the lines", "the rows", "no check"])
 def test_shows_again_what_is_not_as_it_was_shown(
     change: str, admin_client: Client
@@ -954,13 +1004,13 @@ def test_somebody_else_was_faster(
     """A row that appears between the last look and the writing: nothing is half saved."""
     text = "https://a.example\nhttps://b.example"
     seen = fingerprint_in(paste(admin_client, text))
-    save = lists.save
+    save = lines.save
 
-    def too_late(verdicts: lists.Verdicts, user: Any) -> list[TrustedOrigin]:
+    def too_late(verdicts: lines.Verdicts, user: Any) -> list[TrustedOrigin]:
         row("https://b.example")
         return save(verdicts, user)
 
-    monkeypatch.setattr(lists, "save", too_late)
+    monkeypatch.setattr(lines, "save", too_late)
     page = paste(admin_client, text, _import="1", fingerprint=seen)
 
     assert "nothing was saved" in text_of(page)
@@ -993,7 +1043,7 @@ def test_too_many_lines_say_so(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is read ends at a bound, visibly."""
-    monkeypatch.setattr(lists, "MAX_LINES", 2)
+    monkeypatch.setattr(lines, "MAX_LINES", 2)
 
     page = paste(
         admin_client, "https://a.example\nhttps://b.example\nhttps://c.example\n"
@@ -1033,7 +1083,7 @@ def test_the_text_export_reads_back(admin_client: Client) -> None:
     row("https://b.example", audience="a b", expires_at=later, allow_credentials=True)
     row("https://c.example", is_active=False)
     row("https://expired.example", expires_at=timezone.now() - timedelta(days=1))
-    fields = [name for name in lists.COLUMNS if not name.startswith("created")]
+    fields = [name for name in lines.COLUMNS if not name.startswith("created")]
     before = list(TrustedOrigin.objects.values_list(*fields))
 
     response = admin_client.get(f"{LIST}export/")
@@ -1062,8 +1112,8 @@ def test_exports_json_and_csv(admin_client: Client) -> None:
 
     assert found["pattern"] == "https://app.example"
     assert found["created_by"] == "creator"
-    assert set(found) == set(lists.COLUMNS)
-    assert table.splitlines()[0] == ",".join(lists.COLUMNS)
+    assert set(found) == set(lines.COLUMNS)
+    assert table.splitlines()[0] == ",".join(lines.COLUMNS)
     assert ",'=HYPERLINK(1)," in table
     wrong = admin_client.get(f"{LIST}export/?format=xml")
     assert (wrong.status_code, b"txt, json, csv" in wrong.content) == (404, True)

@@ -27,6 +27,7 @@ from django.views.debug import ExceptionReporter
 from wsorigin import tokens
 from wsorigin.admin import TrustedOriginAdmin, samples
 from wsorigin.admin.disconnect import disconnect_users
+from wsorigin.consumers import GuardedAsyncWebsocketConsumer
 from wsorigin.credentials import Secret, TokenKind
 from wsorigin.guard import OriginGuard
 from wsorigin.live.watcher import hints
@@ -572,6 +573,23 @@ def test_samples_without_an_application(application: str | None) -> None:
     """Where no route is known, something is shown that looks like one."""
     with override_settings(ASGI_APPLICATION=application):
         assert samples.path_for("") == "/ws/"
+
+
+def test_a_broken_application_costs_no_secret(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minted is minted: whatever happens to the sample, the secret is shown."""
+
+    class Broken(GuardedAsyncWebsocketConsumer):
+        def __init__(self, **kwargs: Any) -> None:
+            raise NameError("a mistake of the project's")
+
+    monkeypatch.setattr("tests.applications.guarded", Broken.as_asgi())
+    with override_settings(ASGI_APPLICATION="tests.applications.guarded"):
+        page = admin_client.post(ADD, mint_data())
+
+    assert shown_secret(page)
+    assert "ws://testserver/ws/" in page.content.decode()
 
 
 @pytest.mark.parametrize("what", ["mint", "rotate", "verify"])

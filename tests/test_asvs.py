@@ -1,17 +1,19 @@
-"""The page about ASVS and OWASP: each point has a row, each row its tests."""
+"""
+The page about ASVS and OWASP: each point has a row, each row its tests.
+
+That these exist, `test_threat_model.py` sees to, for all pages.
+"""
 
 from __future__ import annotations
 
-import ast
 import re
-from functools import cache
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-TESTS: Final = Path(__file__).parent
-PAGE: Final = (TESTS.parent / "docs/explanation/asvs.md").read_text()
+from .servers.sites import ROOT
+
+PAGE: Final = (ROOT / "docs/explanation/asvs.md").read_text()
 MET, CHEAT_SHEET, OTHERS = re.split(r"^## .*$", PAGE, flags=re.MULTILINE)[1:]
 
 # What ASVS 5.0 asks that concerns WebSockets, their tokens, or their logs.
@@ -107,20 +109,6 @@ def named_in(row: list[str]) -> list[str]:
     return re.findall(r"`(test_\w+\.py::test_\w+)`", row[-1])
 
 
-@cache
-def functions(module: str) -> frozenset[str]:
-    """Return the tests that a module defines; none where it does not exist."""
-    path = TESTS / module
-    tree = ast.parse(path.read_text() if path.exists() else "")
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(node.name for node in tree.body if isinstance(node, kinds))
-
-
-NAMED: Final = sorted(
-    {name for row in rows(MET + CHEAT_SHEET) for name in named_in(row)}
-)
-
-
 @pytest.mark.parametrize("number", IDS)
 def test_each_requirement_has_a_row(number: str) -> None:
     """Either among those that are met, or among the others; not among both."""
@@ -155,11 +143,3 @@ def test_what_is_met_names_its_tests(row: list[str]) -> None:
 def test_what_is_not_met_has_a_reason(row: list[str]) -> None:
     """In a sentence."""
     assert row[-1].endswith(".")
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_each_named_test_exists(name: str) -> None:
-    """As a function of that module."""
-    module, _, function = name.partition("::")
-
-    assert function in functions(module)

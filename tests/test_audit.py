@@ -9,7 +9,6 @@ import gc
 import logging
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
@@ -32,6 +31,8 @@ from wsorigin.handshake import Handshake
 from wsorigin.models import DeniedHandshake
 from wsorigin.policy import Decision, Policy, Reason
 from wsorigin.testing import OriginCommunicator
+
+from .waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -168,10 +169,7 @@ def test_the_thread_writes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     lost = threading.Thread()  # not alive: as its copy in a forked process
     own._thread = lost
     deny(own)
-    deadline = time.monotonic() + 10
-    while not total():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)
+    eventually(total)
     thread = own._thread
     own.stop()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +14,13 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from . import browser as chromium
-from .helper.fronts import Front, tls_context
-from .processes.servers import program
-from .servers.processes import Kind, Server
+from .browser import open_browser
+from .doctor.stand_ins import certificate
+from .helper.fronts import Front
+from .pages import texts_in
+from .servers import processes
+from .servers.processes import Server, ending
+from .servers.sites import environment, manage, sqlite
 from .services import installed_from_npm
 
 pytestmark = pytest.mark.browser
@@ -30,14 +31,7 @@ TICKET_URL: Final = "/wsorigin/ticket/"
 MINUTE: Final = 60_000
 PATIENCE: Final = 30.0
 
-DAPHNE: Final = Kind(
-    "daphne",
-    lambda descriptor, _port: [
-        "daphne",
-        *("--fd", str(descriptor), "-v", "0"),
-        "tests.helper.application:application",
-    ],
-)
+DAPHNE: Final = processes.DAPHNE.serving("tests.helper.application:application")
 
 
 @dataclass
@@ -62,38 +56,29 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One site, and every front that this module needs."""
     folder = tmp_path_factory.mktemp("site")
-    env = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.helper.settings",
-        "HELPER_DATABASE": str(folder / "site.sqlite3"),
-    }
-    migration = program("django", "migrate", "--verbosity", "0", env=env)
-    output, _ = migration.communicate(timeout=60)
-    assert migration.returncode == 0, output
+    env = environment("tests.helper.settings", sqlite(folder / "site.sqlite3"))
+    manage("migrate", "--verbosity=0", env=env)
+    _, tls = certificate(folder, "127.0.0.1")
     # Its port listens from now on: what comes early waits until Daphne is there.
     server = Server.start(DAPHNE, folder / "log", env)
-    try:
-        with ExitStack() as fronts, socket.socket() as reserved:
-            reserved.bind(("127.0.0.1", 0))  # and never listens
-            nowhere: tuple[str, int] = reserved.getsockname()
-            yield World(
-                *(
-                    fronts.enter_context(front.running())
-                    for front in (
-                        Front(server.address),
-                        Front(server.address),
-                        Front(server.address, drops_upgrade=True),
-                        Front(server.address, tls=tls_context(folder)),
-                        Front(server.address),
-                        Front(None),
-                        Front(nowhere),
-                    )
-                ),
-                down=f"ws://127.0.0.1:{nowhere[1]}",
-            )
-    finally:
-        server.stop()
-        server.wait_until_gone()
+    with ending([server]), ExitStack() as fronts, socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # and never listens
+        nowhere: tuple[str, int] = reserved.getsockname()
+        yield World(
+            *(
+                fronts.enter_context(front.running())
+                for front in (
+                    Front(server.address),
+                    Front(server.address),
+                    Front(server.address, drops_upgrade=True),
+                    Front(server.address, tls=tls),
+                    Front(server.address),
+                    Front(None),
+                    Front(nowhere),
+                )
+            ),
+            down=f"ws://127.0.0.1:{nowhere[1]}",
+        )
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +91,7 @@ def browser(
         f"--ip-address-space-overrides=127.0.0.1:{world.public.port}=public",
     ]
     profile = tmp_path_factory.mktemp("profile")
-    with chromium.open_browser(profile, arguments, ignore_https_errors=True) as browser:
+    with open_browser(profile, arguments, ignore_https_errors=True) as browser:
         yield browser
 
 
@@ -815,8 +800,7 @@ def test_is_the_provider_of_other_clients(
 
 def example(part: str) -> str:
     """Return the example on the page of how to use it that contains this."""
-    blocks = re.findall(r"```js\n(.*?)```", HOWTO.read_text(), re.DOTALL)
-    return next(block for block in blocks if part in block)
+    return next(text for text in texts_in(HOWTO.read_text(), "js") if part in text)
 
 
 def test_the_example_of_a_connection_runs(world: World, page: Page) -> None:

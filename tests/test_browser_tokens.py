@@ -18,7 +18,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from wsorigin.denial import CLOSE_CREDENTIAL, CLOSE_REVOKED
 
 from .browser import open_browser
-from .test_demo import PHONE, Demo, running_demo
+from .demo import PHONE, Demo, logged_in, running_demo
 
 pytestmark = pytest.mark.browser
 
@@ -47,13 +47,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
 @pytest.fixture
 def admin(demo: Demo, browser: BrowserContext) -> Iterator[Page]:
     """A page of the admin, logged in as the demo says."""
-    with browser.new_page() as page:
-        page.goto(demo.admin)
-        if "login" in page.url:
-            page.fill("#id_username", demo.username)
-            page.fill("#id_password", demo.password)
-            page.click("[type=submit]")
-        expect(page.locator("#user-tools")).to_contain_text(demo.username)
+    with logged_in(demo, browser) as page:
         yield page
 
 

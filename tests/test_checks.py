@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import pytest
+from channels.consumer import AsyncConsumer
+from channels.routing import URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from django.core.checks import CheckMessage, run_checks
 from django.test import override_settings
+from django.urls import path
 
-from wsorigin import checks
-from wsorigin.checks import IDS, finding
+from tests import applications
+from wsorigin.checks import IDS, deployment, finding
 
 # A project without anything to complain about.
 QUIET: dict[str, Any] = {
@@ -441,7 +448,7 @@ def test_finds_and_cures(
 
 def test_an_old_daphne_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Daphne below 4.2.2 lets clients smuggle an Origin header (CVE-2026-44546)."""
-    monkeypatch.setattr(checks, "version", lambda name: "4.2.1")
+    monkeypatch.setattr(deployment, "version", lambda name: "4.2.1")
     (message,) = found()
 
     assert message.id == "wsorigin.E007"
@@ -456,22 +463,22 @@ def test_other_clients_of_redis_are_patient(
 
     def version(name: str) -> str:
         if redis is None:
-            raise checks.PackageNotFoundError
+            raise PackageNotFoundError
         return redis
 
-    monkeypatch.setattr(checks, "version", version)
+    monkeypatch.setattr(deployment, "version", version)
     layers = redis_layer("redis://localhost:6379")
     with override_settings(CHANNEL_LAYERS=layers):
-        assert list(checks._check_idle_redis(layers["default"])) == []
+        assert list(deployment._check_idle_redis(layers["default"])) == []
 
 
 def test_no_daphne_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other servers are as good."""
 
     def missing(name: str) -> str:
-        raise checks.PackageNotFoundError
+        raise PackageNotFoundError
 
-    monkeypatch.setattr(checks, "version", missing)
+    monkeypatch.setattr(deployment, "version", missing)
 
     assert found() == []
 
@@ -495,6 +502,80 @@ def test_unguarded_routes_are_named_with_their_remedies() -> None:
     assert "GuardedJsonWebsocketConsumer" in text
     assert "/opaque/ (opaque)" in text
     assert "OriginGuard(opaque)" in text
+
+
+@pytest.mark.parametrize(
+    ("hosts", "validator", "name"),
+    [
+        pytest.param(
+            ["app.example"],
+            AllowedHostsOriginValidator,
+            "AllowedHostsOriginValidator",
+            id="by hosts",
+        ),
+        pytest.param(
+            [],
+            AllowedHostsOriginValidator,
+            "AllowedHostsOriginValidator",
+            id="by no hosts, in DEBUG",
+        ),
+        pytest.param(
+            ["app.example"],
+            partial(OriginValidator, allowed_origins=["https://a.example"]),
+            "OriginValidator",
+            id="by a list",
+        ),
+    ],
+)
+def test_a_validator_is_called_what_the_project_calls_it(
+    hosts: list[str],
+    validator: Callable[[Any], Any],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody looks for that name, to remove it."""
+    with override_settings(ALLOWED_HOSTS=hosts, DEBUG=True):
+        application = URLRouter([path("", validator(applications.Bare.as_asgi()))])
+        monkeypatch.setattr(applications, "validated", application)
+    [message] = found(
+        ASGI_APPLICATION="tests.applications.validated", ALLOWED_HOSTS=hosts, DEBUG=True
+    )
+
+    assert message.msg.startswith(f"Channels' {name} stands before /:")
+    assert (message.hint or "").startswith(f"Remove {name}.")
+
+
+@pytest.mark.parametrize(
+    ("source", "hosts", "is_covered"),
+    [
+        pytest.param("wss://*.example.com", ["app.example.com"], True, id="below it"),
+        pytest.param("*.example.com", [".example.com"], True, id="a dot"),
+        pytest.param("wss://*.example.com", ["example.com"], False, id="the apex"),
+        pytest.param("wss://*.example.com", ["example.org"], False, id="another"),
+        pytest.param("wss://example.com", [".example.com"], True, id="the apex alone"),
+    ],
+)
+def test_a_wildcard_in_a_policy_covers_what_it_covers_in_browsers(
+    source: str, hosts: list[str], is_covered: bool
+) -> None:
+    """Subdomains, and not the apex (CSP 3, "host-part matches")."""
+    policy = {"connect-src": [source]}
+    ids = [m.id for m in found(SECURE_CSP=policy, ALLOWED_HOSTS=hosts)]
+
+    assert ids == ([] if is_covered else ["wsorigin.W015"])
+
+
+def test_a_consumer_without_a_twin_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrapped is the application, as it stands in the route."""
+
+    class Raw(AsyncConsumer):
+        """Speaks ASGI itself."""
+
+    application = URLRouter([path("", Raw.as_asgi())])
+    monkeypatch.setattr(applications, "mixed", application)
+    [message] = found(ASGI_APPLICATION="tests.applications.mixed")
+
+    assert "Raw.as_asgi()) from wsorigin.guard" in (message.hint or "")
 
 
 def test_a_validator_beside_the_guard_is_superfluous() -> None:

@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
@@ -114,13 +116,38 @@ def test_explains_a_route(origin: str, path: str, code: int) -> None:
     assert run("explain", origin, "--path", path)[0] == code
 
 
-@override_settings(ASGI_APPLICATION="tests.applications.mixed")
-def test_says_when_nothing_checks_a_route() -> None:
-    """An unguarded route is called that."""
-    assert run("explain", "https://a.example", "--path", "/sync/") == (
-        0,
-        "Nothing checks the origin at /sync/.\n",
-    )
+@pytest.mark.parametrize(
+    ("application", "path", "sentence"),
+    [
+        pytest.param(
+            "mixed", "/sync/", "Nothing checks the origin at /sync/.", id="nobody"
+        ),
+        pytest.param(
+            "validated",
+            "/old/",
+            "No guard stands at /old/: Channels' ",
+            id="Channels",
+        ),
+    ],
+)
+def test_says_who_decides_where_no_guard_stands(
+    application: str, path: str, sentence: str
+) -> None:
+    """In words, and as JSON with what a no-op handshake gets there."""
+    question = ("explain", "https://a.example", "--path", path)
+    with override_settings(ASGI_APPLICATION=f"tests.applications.{application}"):
+        code, output = run(*question)
+        _, as_json = run(*question, "--json")
+
+    assert code == 0
+    assert output.startswith(sentence)
+    assert json.loads(as_json) == {
+        "origin": "https://a.example",
+        "path": path,
+        "allowed": True,
+        "reason": "unguarded",
+        "sentence": output.strip(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -265,6 +292,7 @@ def test_trusts_an_origin_at_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@override_policy(inherit=["database"])
 def test_trusts_again_what_was_switched_off() -> None:
     """An existing row is made active, and keeps what is not given anew."""
     TrustedOrigin.objects.create(
@@ -287,7 +315,23 @@ def test_trusts_again_what_was_switched_off() -> None:
     assert TrustedOrigin.objects.in_force().get().expires_at is not None
 
 
+@pytest.mark.django_db
+@override_policy(inherit=["same-origin"])
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_says_where_nothing_stored_is_trusted(options: list[str]) -> None:
+    """The row is there, and the answer no: nobody reads it."""
+    code, output = run("trust", "https://a.example", *options)
+
+    assert code == 1
+    assert TrustedOrigin.objects.in_force().exists()
+    assert options or output == (
+        "https://a.example is stored, and trusts nobody: "
+        'add "database" to WSORIGIN_INHERIT.\n'
+    )
+
+
 @pytest.mark.django_db(transaction=True)
+@override_policy(inherit=["database"])
 def test_says_until_when() -> None:
     """With an expiry, the answer names the moment."""
     output = run("trust", "https://a.example", "--expires", "7d", "--cors")[1]
@@ -360,6 +404,13 @@ def test_lists_denials() -> None:
     assert "https://old.example" in run("denied", "--since", "30d")[1]
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "9" * 10])
+def test_refuses_a_limit_that_is_none(text: str) -> None:
+    """No row is no answer, and fewer than none no question."""
+    with pytest.raises(CommandError, match="is not a whole number above zero"):
+        run("denied", "--limit", text)
+
+
 @pytest.mark.django_db
 def test_lists_denials_as_json() -> None:
     """JSON has every field."""
@@ -390,3 +441,35 @@ def test_says_what_is_wrong_with_a_header() -> None:
 
     assert "The header isn't an origin: it has a path." in output
     assert "(the site itself)" not in run("list")[1]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["denied"],
+        ["trust", "https://a.example"],
+        ["token", "list"],
+        ["disconnect", "--origin", "https://a.example"],
+    ],
+    ids=" ".join,
+)
+def test_says_that_tables_are_missing(arguments: list[str]) -> None:
+    """Before ``migrate``: in one line, with the remedy and no traceback."""
+    tables = [
+        model._meta.db_table
+        for model in apps.get_app_config("wsorigin").models.values()
+    ]
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} RENAME TO hidden_{table}")
+    try:
+        with pytest.raises(CommandError, match=r"manage\.py migrate makes") as caught:
+            run(*arguments)
+    finally:
+        with connection.cursor() as cursor:
+            for table in tables:
+                cursor.execute(f"ALTER TABLE hidden_{table} RENAME TO {table}")
+
+    assert caught.value.returncode == 2
+    assert "\n" not in str(caught.value)

@@ -20,8 +20,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import timezone
 
-from tests.processes.servers import environment, manage
-from tests.servers.processes import ROOT
+from tests.processes.servers import environment
+from tests.servers.sites import ROOT, manage
 from wsorigin import tokens
 from wsorigin.credentials import Secret, TokenKind
 from wsorigin.management.subcommands.tokens import OVERLAPS, VERBS

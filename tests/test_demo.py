@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -10,42 +9,18 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from pathlib import Path
-from threading import Timer
-from typing import IO
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, ViewportSize, WebSocket
+from playwright.sync_api import BrowserContext, Page, WebSocket
 from websockets.sync.client import connect
 
 from .browser import open_browser
-
-ROOT = Path(__file__).parent.parent
-PRINTED = re.compile(
-    r"The site +(?P<site>http://localhost:\d+/)\n"
-    r"Its attacker +(?P<attacker>http://localhost:\d+/)\n"
-    r"The admin +(?P<admin>http://localhost:\d+/admin/)\n"
-    r" +log in as +(?P<username>\S+) +(?P<password>\S+)\n"
-    r"Ctrl-C ends the demo\.\n"
-)
-PHONE = ViewportSize(width=390, height=844)
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """A running demo, and what it printed."""
-
-    process: subprocess.Popen[str]
-    site: str
-    attacker: str
-    admin: str
-    username: str
-    password: str
+from .demo import PHONE, Demo, environment, running_demo
+from .servers.sites import ROOT
 
 
 class Visitor:
@@ -69,45 +44,6 @@ class Visitor:
         with self.opener.open(url, body, timeout=30) as response:
             text: str = response.read().decode()
             return text
-
-
-def environment(var: Path, **ports: str) -> dict[str, str]:
-    """Return an environment for the demo: its own files, and ports that are free."""
-    free = {"DEMO_PORT": "0", "ATTACK_PORT": "0"}
-    return {**os.environ, "DEMO_VAR": str(var), **free, **ports}
-
-
-@contextmanager
-def running_demo(var: Path) -> Iterator[Demo]:
-    """Start the demo, yield it when it has printed what it prints, and stop it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "project.demo"],
-        cwd=ROOT,
-        env=environment(var),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that runs the suite in the background has its children ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    # What waits for the process, waits for the end of its output: this bounds it all.
-    watchdog = Timer(120, process.kill)
-    watchdog.start()
-    with process:
-        try:
-            yield read_printed(process, process.stdout)
-        finally:
-            process.terminate()
-    watchdog.cancel()
-
-
-def read_printed(process: subprocess.Popen[str], stdout: IO[str] | None) -> Demo:
-    """Read what a demo prints, all of it and nothing else."""
-    assert stdout
-    text = "".join(stdout.readline() for _ in range(5))
-    printed = PRINTED.fullmatch(text)
-    assert printed, text
-    return Demo(process, **printed.groupdict())
 
 
 @pytest.fixture(scope="module")

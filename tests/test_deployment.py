@@ -4,11 +4,8 @@ The demo project where it outgrew one machine: on PostgreSQL and Redis, by envir
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from contextlib import closing
-from os import environ
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +13,10 @@ import pytest
 
 from wsorigin.denial import CLOSE_ORIGIN
 
+from .servers import processes
 from .servers.client import Client, Closed
-from .servers.processes import ROOT, START_TIMEOUT, Kind, Server
+from .servers.processes import START_TIMEOUT, Server, ending
+from .servers.sites import manage, unwatched
 from .services import PostgreSQL, Redis
 
 pytestmark = pytest.mark.server
@@ -30,23 +29,7 @@ DISTRUST: Final = (
 # The interval of five seconds, and as much again for a busy machine.
 TIMEOUT: Final = 10.0
 
-DAPHNE: Final = Kind(
-    "daphne",
-    lambda descriptor, _port: [
-        *("daphne", "--fd", str(descriptor), "-v", "0"),
-        "project.asgi:application",
-    ],
-    scheme=None,
-    http_version=None,
-    denial_body=False,
-    close_reason=False,
-)
-
-
-def manage(*arguments: str, env: dict[str, str]) -> None:
-    """Run one of the demo's commands, which has to succeed."""
-    command = [sys.executable, "manage.py", *arguments]
-    subprocess.run(command, cwd=ROOT, env=env, check=True)  # noqa: S603  # our own
+DAPHNE: Final = processes.DAPHNE.serving("project.asgi:application")
 
 
 def the_end_of(socket: Client) -> str | Closed:
@@ -79,7 +62,7 @@ def test_the_demo_runs_on_postgresql_and_redis(
     database = postgresql.make_database()
     url = "postgres://{USER}@{HOST}:{PORT}/{NAME}".format(**database)
     env = {
-        **environ,
+        **unwatched(),
         **layer,
         "DJANGO_SETTINGS_MODULE": "project.settings",
         "DEMO_VAR": str(tmp_path),
@@ -89,7 +72,7 @@ def test_the_demo_runs_on_postgresql_and_redis(
     manage("migrate", "--verbosity=0", env=env)
     manage("wsorigin", "trust", PARTNER, env=env)
     server = Server.start(DAPHNE, tmp_path / "server.log", env)
-    try:
+    with ending([server]):
         socket = server.connect(
             "/ws/prices/", origin=PARTNER, host="localhost", timeout=START_TIMEOUT
         )
@@ -100,9 +83,6 @@ def test_the_demo_runs_on_postgresql_and_redis(
             manage("shell", "--verbosity=0", "--command", DISTRUST, env=env)
             told = client.info("commandstats")
         last = the_end_of(socket)
-    finally:
-        server.stop()
-        server.wait_until_gone()
 
     assert greeting == {"portfolio": ""}
     assert last == Closed(CLOSE_ORIGIN, "")

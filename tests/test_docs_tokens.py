@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import socket
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any, Final
 
 import pytest
@@ -26,24 +25,20 @@ from wsorigin.handshake import CREDENTIAL_PREFIX
 from wsorigin.models import ConnectionToken
 from wsorigin.policy import Reason
 
-from . import browser as chromium
+from .browser import open_browser
+from .pages import texts_in
+from .servers.sites import ROOT, unwatched
 from .services import free_port
 
-ROOT: Final = Path(__file__).parent.parent
 HOWTO: Final = (ROOT / "docs/howto/tokens.md").read_text()
 REFERENCE: Final = (ROOT / "docs/reference/tokens.md").read_text()
 # From the start of a process to its first answer, on a machine busy with others.
 TIMEOUT: Final = 30.0
 
 
-def blocks(page: str, language: str) -> list[str]:
-    """Return a page's code blocks in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
-
-
 def block(language: str, begin: str) -> str:
     """Return the how-to's block that begins like this, for a site without TLS."""
-    [found] = [one for one in blocks(HOWTO, language) if one.startswith(begin)]
+    [found] = [one for one in texts_in(HOWTO, language) if one.startswith(begin)]
     return without_tls(found)
 
 
@@ -60,7 +55,7 @@ def test_the_patterns_for_scanners_find_tokens(kind: TokenKind) -> None:
     """As text and among the subprotocols; a public id alone is no find."""
     plain, encoded = (
         re.compile(one.strip())
-        for one in blocks(REFERENCE, "text")
+        for one in texts_in(REFERENCE, "text")
         if one.startswith("\\b")
     )
     for _ in range(200):
@@ -98,7 +93,7 @@ def test_each_reason_belongs_to_a_condition() -> None:
 @pytest.mark.django_db
 def test_the_python_of_the_reference_runs(django_user_model: Any) -> None:
     """Mint, rotate, revoke."""
-    [code] = [one for one in blocks(REFERENCE, "python") if "tokens.mint" in one]
+    [code] = [one for one in texts_in(REFERENCE, "python") if "tokens.mint" in one]
     names: dict[str, Any] = {"user": django_user_model.objects.create_user("ada")}
     exec(code, names)  # noqa: S102  # our own page
 
@@ -120,7 +115,7 @@ class Project:
     def environment(self) -> dict[str, str]:
         """Return the environment of its processes: no settings of this suite."""
         return {
-            **os.environ,
+            **unwatched(),
             "DJANGO_SETTINGS_MODULE": "mysite.settings",
             "PYTHONPATH": str(ROOT),
             "NO_PROXY": "*",
@@ -186,7 +181,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     subprocess.run(
         [sys.executable, "-m", "django", "startproject", "mysite", "."],
         cwd=project.folder,
-        env={name: os.environ[name] for name in os.environ if "DJANGO" not in name},
+        env={name: text for name, text in unwatched().items() if "DJANGO" not in name},
         check=True,
     )
     settings = project.folder / "mysite/settings.py"
@@ -239,10 +234,14 @@ def display(project: Project, token: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
     ) as program:
+        # What waits for a line, waits for the end of the program too: this bounds it.
+        watchdog = Timer(2 * TIMEOUT, program.kill)
+        watchdog.start()
         try:
             yield program
         finally:
             program.kill()
+            watchdog.cancel()
 
 
 def line(program: subprocess.Popen[str]) -> str:
@@ -292,11 +291,9 @@ def browser(
 ) -> Iterator[BrowserContext]:
     """One browser, to which the names of the page lead to this machine."""
     rules = f"MAP feed.example 127.0.0.1:{project.port}, MAP *.example 127.0.0.1:{sites.port}"
-    with pytest.MonkeyPatch.context() as patch:
-        arguments = [*chromium.ARGUMENTS, f"--host-resolver-rules={rules}"]
-        patch.setattr(chromium, "ARGUMENTS", arguments)
-        with chromium.open_browser(tmp_path_factory.mktemp("profile")) as browser:
-            yield browser
+    profile = tmp_path_factory.mktemp("profile")
+    with open_browser(profile, [f"--host-resolver-rules={rules}"]) as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -322,7 +319,7 @@ def test_a_page_with_a_ticket(page: Page) -> None:
 @pytest.mark.browser
 def test_a_page_without_the_helper(page: Page) -> None:
     """The few lines that the page prints instead; the log-out ends the socket."""
-    [lines] = blocks(HOWTO, "js")
+    [lines] = texts_in(HOWTO, "js")
     seen = page.evaluate(
         f"""async () => {{
           {lines}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import ssl
@@ -38,7 +37,9 @@ from tests.doctor.stand_ins import (
     switched,
     text,
 )
-from tests.servers.processes import Kind, Server
+from tests.servers import processes
+from tests.servers.processes import Kind, running
+from tests.servers.sites import environment
 from wsorigin.doctor import Finding, ForeignHost, Severity, WrongQuestion, examine
 from wsorigin.doctor.arrivals import STRANGER
 from wsorigin.doctor.finding import IDS
@@ -49,18 +50,8 @@ from wsorigin.origins import Origin
 from wsorigin.tokens import MAX_OUTSTANDING, mint_ticket
 
 APPLICATION: Final = "tests.doctor.site:application"
-# What each of these servers needs to listen, by its name.
-DAPHNE: Final = Kind(
-    "daphne",
-    lambda descriptor, _port: ["daphne", "--fd", f"{descriptor}", "-v0", APPLICATION],
-)
-UVICORN: Final = Kind(
-    "uvicorn",
-    lambda descriptor, _port: [
-        *("uvicorn", "--fd", f"{descriptor}", "--timeout-graceful-shutdown", "1"),
-        APPLICATION,
-    ],
-)
+DAPHNE: Final = processes.DAPHNE.serving(APPLICATION)
+UVICORN: Final = processes.UVICORN.serving(APPLICATION)
 
 
 @pytest.fixture(autouse=True)
@@ -1548,18 +1539,9 @@ def test_knocks_where_the_site_is(allowed: list[str]) -> None:
 @contextmanager
 def serving(kind: Kind, log: Path, **settings: Any) -> Iterator[int]:
     """Run the site on a server, with some settings of its own; yield the port."""
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.doctor.settings",
-        "SERVED_SETTINGS": json.dumps(settings),
-    }
-    server = Server.start(kind, log, environment)
-    try:
-        server.wait_until_ready()
+    env = environment("tests.doctor.settings", **settings)
+    with running((kind, log, env)) as (server,):
         yield server.address[1]
-    finally:
-        server.stop()
-        server.wait_until_gone()
 
 
 @pytest.fixture(scope="module", params=[DAPHNE, UVICORN], ids=lambda kind: kind.name)

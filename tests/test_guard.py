@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -23,8 +25,9 @@ from wsorigin import guard as guard_module
 from wsorigin.admission import Admission
 from wsorigin.consumers import GuardedWebsocketConsumer
 from wsorigin.denial import Message, Receive, Send
+from wsorigin.diagnosis import sign
 from wsorigin.guard import OriginGuard
-from wsorigin.handshake import CREDENTIAL_PREFIX, MARKER, Handshake, Scope
+from wsorigin.handshake import CREDENTIAL_PREFIX, MARKER, PREFLIGHT, Handshake, Scope
 from wsorigin.models import TrustedOrigin
 from wsorigin.policy import SITE, Decision, Reason
 from wsorigin.refresh import get_policy
@@ -416,7 +419,9 @@ class Callables:
 
 
 @pytest.mark.usefixtures("listed")
-@pytest.mark.parametrize("hook", [plain, coroutine, Callables()])
+@pytest.mark.parametrize(
+    "hook", [plain, coroutine, Callables(), lambda scope: coroutine(scope)]
+)
 @pytest.mark.parametrize(
     ("path", "origin", "allowed"),
     [
@@ -456,6 +461,42 @@ async def test_a_plain_hook_may_use_the_orm(
 
     assert await origin_client(guarded, "/ws/", origin=PARTNER).handshake()
     assert not await origin_client(guarded, "/ws/", origin=EVIL).handshake()
+
+
+async def test_a_plain_hook_sees_what_the_handshake_set(app: Recorder) -> None:
+    """Its thread has the context of the handshake: a tenant, a language, a trace."""
+    tenant: ContextVar[str] = ContextVar("tenant")
+    tenant.set("partner")
+    guarded = OriginGuard(
+        app, allowed_origins=lambda scope: [f"https://{tenant.get()}.example"]
+    )
+
+    assert (await guarded.policy_for({})).decide(Handshake("/", PARTNER))
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+async def test_a_hook_that_hangs_trusts_nobody(
+    kind: str, app: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server waits for a handshake so long and no longer."""
+    monkeypatch.setattr(guard_module, "_HOOK_PATIENCE", 0.05)
+    release = threading.Event()
+
+    def hangs(scope: Scope) -> list[str]:
+        release.wait()
+        return [EVIL]
+
+    async def hangs_too(scope: Scope) -> list[str]:
+        return await asyncio.get_running_loop().create_future()
+
+    hook = hangs if kind == "plain" else hangs_too
+    guarded = OriginGuard(app, allowed_origins=hook)
+    try:
+        policy = await asyncio.wait_for(guarded.policy_for({}), 5)
+    finally:
+        release.set()
+
+    assert policy.rules == ()
 
 
 def raising(scope: Scope) -> list[str]:
@@ -547,6 +588,7 @@ async def prices(scope: Scope) -> str:
         pytest.param("prices", "prices", id="fixed"),
         pytest.param(lambda scope: "prices", "prices", id="plain hook"),
         pytest.param(prices, "prices", id="coroutine"),
+        pytest.param(lambda scope: None, "", id="no answer"),
         pytest.param(raising, "", id="raises"),
         pytest.param(raising_coroutine, "", id="raises, a coroutine"),
     ],
@@ -556,6 +598,15 @@ async def test_an_endpoint_has_an_audience(
 ) -> None:
     """Fixed, or found for one handshake; none where that fails."""
     assert await OriginGuard(app, audience=audience).audience_for({}) == expected
+
+
+async def test_a_guard_of_which_nothing_is_said(app: Recorder) -> None:
+    """The site's policy, for no audience, under the name of the class."""
+    guarded = OriginGuard(app)
+
+    assert await guarded.policy_for({}) is get_policy()
+    assert await guarded.audience_for({}) == ""
+    assert guarded.name == "OriginGuard"
 
 
 async def test_a_hook_for_the_audience_may_return_anything(
@@ -1084,6 +1135,11 @@ def events() -> Iterator[asyncio.Queue[dict[str, Any]]]:
     handshake_checked.disconnect(receive)
 
 
+async def announced() -> None:
+    """Wait until all receivers are done."""
+    await asyncio.gather(*guard_module._announcements[asyncio.get_running_loop()])
+
+
 @pytest.mark.usefixtures("listed")
 @pytest.mark.parametrize(
     ("origin", "report_only", "reason", "enforced"),
@@ -1184,6 +1240,7 @@ async def test_a_hanging_coroutine_holds_nobody_up(origin_client: ClientOf) -> N
     finally:
         handshake_checked.disconnect(receive)
         release.set()
+        await announced()
 
     assert answer
 
@@ -1210,6 +1267,23 @@ async def test_a_hanging_plain_receiver_holds_nobody_up(
 
 
 @pytest.mark.usefixtures("listed")
+async def test_receivers_see_nothing_that_a_handshake_set(app: Recorder) -> None:
+    """They get what the signal says; what they set reaches nobody either."""
+    seen: list[str] = []
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody's")
+    tenant.set("partner")
+
+    async def receive(**said: Any) -> None:
+        seen.append(tenant.get())
+
+    handshake_checked.connect(receive)
+    await run(OriginGuard(app), headers=[(b"origin", APP.encode())])
+    await announced()
+
+    assert seen == ["nobody's"]
+
+
+@pytest.mark.usefixtures("listed")
 async def test_receivers_that_cannot_keep_up_lose_events(app: Recorder) -> None:
     """What waits for slow receivers is bounded; the handshakes go on."""
     started, full, release = [], asyncio.Event(), asyncio.Event()
@@ -1229,6 +1303,7 @@ async def test_receivers_that_cannot_keep_up_lose_events(app: Recorder) -> None:
     finally:
         handshake_checked.disconnect(receive)
         release.set()
+        await announced()
 
     assert len(app.scopes) == guard_module._MAX_PENDING_SIGNALS + 100
     assert len(started) == guard_module._MAX_PENDING_SIGNALS
@@ -1320,6 +1395,32 @@ async def test_explains_what_it_would_decide(
     assert app.scopes == []
 
 
+async def test_explains_that_a_token_is_missing(app: Recorder) -> None:
+    """None is looked for: a token that came along would be used up."""
+    guarded = OriginGuard(app, allowed_origins=[PARTNER], require_token=True)
+    scope = {"headers": [(b"origin", PARTNER.encode())]}
+    explanation = await guarded.explain(scope)
+
+    assert explanation.decision == Decision(False, Reason.TOKEN_REQUIRED)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_explains_with_the_audience_of_the_endpoint(
+    app: Recorder, origin_client: ClientOf, denials: Callable[[], list[str]]
+) -> None:
+    """What nearly matched is not said to be for others; nor is what matched denied."""
+    await TrustedOrigin.objects.acreate(pattern=APP, audience="prices")
+    guarded = OriginGuard(app, audience="prices")
+    with override_settings(WSORIGIN_INHERIT=["database"]):
+        explanation = await guarded.explain({"headers": [(b"origin", APP.encode())]})
+        await origin_client(guarded, "/ws/", origin=f"{APP}:8443").handshake()
+    (line,) = denials()
+
+    assert explanation.decision.allowed
+    assert "differs only in the port (the default)" in line
+    assert "audience" not in line
+
+
 @pytest.mark.parametrize(
     ("cookie", "credentials", "lines"),
     [
@@ -1361,7 +1462,10 @@ async def test_failing_hooks_do_not_fill_the_log(
     for _ in range(30):
         assert not await origin_client(guarded, "/ws/", origin=APP).handshake()
 
-    assert caplog.text.count("get_allowed_origins() of OriginGuard failed") == 20
+    failures = [one for one in caplog.records if one.name == "wsorigin.guard"]
+    assert [one.getMessage() for one in failures] == [
+        "get_allowed_origins() of OriginGuard failed"
+    ] * 20
 
 
 @pytest.mark.usefixtures("listed")
@@ -1382,10 +1486,9 @@ def test_what_an_ended_loop_left_unfinished_takes_no_place(
     async def handshake() -> None:
         told.append(asyncio.Event())
         await run(OriginGuard(app), headers=[(b"origin", APP.encode())])
-        pending = guard_module._announcements[asyncio.get_running_loop()]
         await asyncio.wait_for(told[-1].wait(), 5)
         if len(told) == 2:
-            await asyncio.gather(*pending)
+            await announced()
 
     loops = [asyncio.new_event_loop() for _ in range(2)]
     handshake_checked.connect(receive)
@@ -1395,3 +1498,58 @@ def test_what_an_ended_loop_left_unfinished_takes_no_place(
 
     assert [loop in guard_module._announcements for loop in loops] == [False, True]
     gc.collect()
+
+
+# No-op handshakes.
+
+
+@pytest.mark.usefixtures("listed")
+@pytest.mark.parametrize(
+    ("origin", "options", "signed", "reason"),
+    [
+        pytest.param(APP, {}, False, "listed", id="a trusted page"),
+        pytest.param(
+            APP, {"require_token": True}, False, "token-required", id="without a token"
+        ),
+        pytest.param(
+            APP, {"subprotocols": ["v1"]}, False, "listed", id="no subprotocol"
+        ),
+        pytest.param(EVIL, {}, False, None, id="a stranger"),
+        pytest.param(
+            EVIL, {"report_only": True}, False, None, id="a stranger, report-only"
+        ),
+        pytest.param(EVIL, {}, True, "unlisted", id="the doctor, as a stranger"),
+    ],
+)
+async def test_a_no_op_handshake_never_reaches_the_application(
+    origin: str,
+    options: dict[str, Any],
+    signed: bool,
+    reason: str | None,
+    app: Recorder,
+) -> None:
+    """Whoever may know the decision is told, in one message; all others are denied."""
+    offered = [PREFLIGHT, *([sign()] if signed else [])]
+    sent = await run(
+        OriginGuard(app, **options),
+        headers=[(b"origin", origin.encode()), (b"x-real-ip", b"10.0.0.1")],
+        subprotocols=offered,
+    )
+
+    assert app.scopes == []
+    if reason is None:
+        assert [message["type"] for message in sent] == ["websocket.close"]
+        return
+    accept, message, close = sent
+    told = json.loads(message["text"])
+    assert accept["subprotocol"] == PREFLIGHT
+    assert (told["reason"], told["origin"], told["endpoint"]) == (
+        reason,
+        origin,
+        "/ws/",
+    )
+    assert close["code"] == 1000
+    assert ("seen" in told) is signed
+    if signed:
+        assert told["seen"]["forwarded"] == {"x-real-ip": None}
+        assert (told["seen"]["reason"], told["seen"]["allowed"]) == (reason, False)

@@ -16,6 +16,7 @@ from wsorigin.handshake import (
     MARKER,
     Handshake,
     is_application_subprotocol,
+    read_headers,
 )
 
 header_names = st.sampled_from(
@@ -117,6 +118,30 @@ def test_never_holds_a_secret() -> None:
 
     assert handshake.headers == {}
     assert "secret" not in str(tuple(handshake))
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        pytest.param("wsok_a1b2c3d4" + "x" * 38, "wsok_a1b2c3d4...", id="plain"),
+        pytest.param("d3Nva1" + "x" * 62, "d3Nva1...", id="as a subprotocol"),
+    ],
+)
+def test_shows_of_a_token_what_is_public(token: str, shown: str) -> None:
+    """Wherever somebody put one: what is left of it opens nothing."""
+    handshake = read((b"origin", f"https://{token}".encode()), path=f"/ws/{token}/")
+
+    assert handshake.path == f"/ws/{shown}/"
+    assert handshake.origin == f"https://{shown} "
+    assert handshake.headers == {b"origin": f"https://{shown} ".encode()}
+
+
+def test_joins_what_was_sent_in_parts() -> None:
+    """Cookies as they are written (RFC 9113, section 8.2.3), all others as lists are."""
+    pairs = [(b"cookie", b"a=1"), (b"host", b"a"), (b"cookie", b"b=2"), (b"host", b"b")]
+    headers = read_headers({"headers": pairs}, {b"cookie", b"host"})
+
+    assert headers == {b"cookie": b"a=1; b=2", b"host": b"a,b"}
 
 
 def test_leaves_the_scope_alone() -> None:

@@ -20,7 +20,7 @@ from .hostile.cases import CASES, GROUPS
 from .hostile.defects import DEFECTS, failures
 from .hostile.siege import BARE, DATABASE, SERVERS, Siege, besiege
 from .hostile.table import PAGE, STACKS, Table, installed
-from .servers.processes import ROOT, make_database
+from .servers.sites import ROOT, make_database
 
 pytestmark = pytest.mark.server
 

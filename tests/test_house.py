@@ -18,6 +18,9 @@ from wsorigin.management.commands.wsorigin import SUBCOMMANDS
 from wsorigin.policy import Reason
 from wsorigin.testing import Answer
 
+from .pages import texts_in
+from .servers.sites import unwatched
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "docs/reference/settings.md").read_text()
@@ -29,7 +32,7 @@ GUARD = (ROOT / "docs/reference/guard.md").read_text()
 
 def blocks(language: str) -> list[str]:
     """Return the README's code blocks in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return texts_in(README, language)
 
 
 def block(first_line: str) -> str:
@@ -168,7 +171,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a project, and return what it printed."""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    environment = {**unwatched(), "DJANGO_SETTINGS_MODULE": "mysite.settings"}
     if arguments[:2] == ("-m", "django"):
         del environment["DJANGO_SETTINGS_MODULE"]
     return subprocess.run(  # noqa: S603  # this very Python, on our own text

@@ -18,6 +18,7 @@ from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from django.contrib.auth import get_user_model, update_session_auth_hash
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import connection as database
 from django.test import Client, RequestFactory, override_settings
@@ -32,14 +33,20 @@ from wsorigin.live import (
     Connection,
     Hint,
     events,
+    looks,
     open_connections,
     shared_terms,
     watcher,
 )
+from wsorigin.live.hints import session_name
 from wsorigin.models import ConnectionToken, Disconnection, TrustedOrigin
 from wsorigin.policy import SITE
 from wsorigin.refresh import aget_policy
+from wsorigin.signals import standing_changed
 from wsorigin.testing import OriginCommunicator, override_policy
+from wsorigin.threads import Threads
+
+from .waiting import aeventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -279,15 +286,7 @@ async def told(hint: Hint) -> None:
     """Wait until the watcher has looked into a hint, and once more."""
     one = watcher()
     one.hear(hint)
-    await eventually(lambda: not (one._again or one._hints or one._looking))
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something is true, for five seconds at most."""
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
+    await aeventually(lambda: not (one._again or one._hints or one._looking))
 
 
 # Users and sessions
@@ -388,6 +387,35 @@ async def test_a_session_that_ends_untold_is_found(
         await end(client)
 
         assert await socket.ended() == 4401
+
+
+def test_expired_sessions_are_swept_in_silence() -> None:
+    """``clearsessions`` deletes them by the thousand, and none of them ends anything."""
+    now = timezone.now()
+    Session.objects.create(session_key="past", expire_date=now - DAY)
+    Session.objects.create(session_key="future", expire_date=now + DAY)
+    told: list[str] = []
+
+    def hear(key: str, **_: Any) -> None:
+        told.append(key)
+
+    standing_changed.connect(hear)
+    try:
+        SessionStore.clear_expired()
+        assert told == []
+        Session.objects.all().delete()
+        assert told == [session_name("future")]
+    finally:
+        standing_changed.disconnect(hear)
+
+
+async def test_a_look_behind_too_many_others_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those hang with the database, and so would this one."""
+    monkeypatch.setattr(looks, "_threads", Threads("t", 1, most=0, patience=None))
+
+    assert await looks.look([], 1.0) is None
 
 
 async def test_changing_one_s_own_password_ends_the_other_sessions(
@@ -641,7 +669,7 @@ async def test_a_change_during_a_handshake_is_not_missed(opened: Opener) -> None
         Handshake("/ws/", APP), shared_terms(None, "t", ""), nothing, nothing
     )
     one.add(late, before)
-    await eventually(lambda: late.code == 4403)
+    await aeventually(lambda: late.code == 4403)
 
 
 # By an operator's hand
@@ -769,7 +797,7 @@ async def test_an_outage_closes_nothing(
             cursor.execute(f'ALTER TABLE "{old}" RENAME TO "{new}"')
 
     async def logged(text: str) -> None:
-        await eventually(lambda: text in caplog.text)
+        await aeventually(lambda: text in caplog.text)
 
     with polling():
         token, text = await mint()
@@ -778,7 +806,7 @@ async def test_an_outage_closes_nothing(
         try:
             await logged("connections cannot be looked after; they stay open")
             looked_at = watcher()._looked_at
-            await eventually(lambda: watcher()._looked_at > looked_at)
+            await aeventually(lambda: watcher()._looked_at > looked_at)
             assert await socket.is_open()
         finally:
             await rename("away", table)
@@ -796,7 +824,7 @@ async def test_nothing_is_left_behind(opened: Opener) -> None:
     assert open_connections() == 3
     for socket in sockets:
         await socket.leave()
-    await eventually(lambda: not asyncio.all_tasks() - before)
+    await aeventually(lambda: not asyncio.all_tasks() - before)
 
     assert open_connections() == 0
     assert watcher()._looking is None

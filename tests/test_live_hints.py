@@ -19,6 +19,7 @@ from wsorigin.live.hints import Hint, Hints, Process, session_name
 from wsorigin.live.watcher import hints as hints_of_the_process
 
 from .services import Redis
+from .waiting import eventually
 
 CORE = "channels_redis.core.RedisChannelLayer"
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
@@ -38,14 +39,6 @@ def shared_layer(request: pytest.FixtureRequest, redis: Redis) -> Iterator[None]
         **layer(request.param, address=redis.url, socket_timeout=None)
     ):
         yield
-
-
-def eventually(condition: Callable[[], object], within: float = 10) -> None:
-    """Wait until something is true."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def process(
@@ -120,17 +113,25 @@ def test_processes_say_what_they_are() -> None:
     assert [one for one in answers if one.name in {"me:1", "other:2"}] == [ME, other]
 
 
+def unanswered(asking: Hints) -> list[str]:
+    """Return the questions that still wait, in the thread that asks them."""
+    assert asking._loop
+    tasks = [repr(task) for task in asyncio.all_tasks(asking._loop)]
+    return [task for task in tasks if "Hints._ask" in task]
+
+
 @pytest.mark.usefixtures("shared_layer")
 def test_nobody_answers_over_a_layer_that_is_away(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That is said, too, and soon."""
+    """That is said, too, and soon; and nothing goes on waiting for it."""
     monkeypatch.setattr(module, "_SEND_PATIENCE", 0.5)
     asking = process()
     assert asking.ask() is not None
     redis.freeze()
     try:
         assert asking.ask() is None
+        eventually(lambda: not unanswered(asking))
     finally:
         redis.thaw()
 

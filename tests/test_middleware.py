@@ -26,12 +26,14 @@ from .preflight.servers import (
     DAPHNE,
     GRANIAN,
     HYPERCORN,
+    UVICORN,
+    UVICORN_WITHOUT,
     WSGI,
-    ask,
+    environment,
     serving,
-    uvicorn,
 )
-from .servers.processes import ROOT, Kind, Server
+from .servers.processes import Kind, Server
+from .servers.sites import ROOT
 
 APP: Final = "https://app.example"
 KEY: Final = {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
@@ -70,9 +72,8 @@ def ask_site(request: pytest.FixtureRequest) -> Ask:
 
 
 @pytest.fixture(autouse=True)
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def site() -> Iterator[None]:
     """A site as the documentation says: the middleware first."""
-    monkeypatch.setattr(middleware, "limit", RateLimit(50, 2))
     with override_settings(
         ROOT_URLCONF=__name__,
         MIDDLEWARE=[
@@ -323,15 +324,18 @@ STRIPPED: Final = {**KEY, "Sec-WebSocket-Version": "13", "Origin": APP}
     scope="module",
     params=[
         pytest.param(kind, id=kind.name)
-        for kind in [DAPHNE, uvicorn("websockets"), HYPERCORN, GRANIAN]
+        for kind in [DAPHNE, UVICORN, HYPERCORN, GRANIAN]
     ],
 )
 def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tables: Callable[..., dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """The site on a server that speaks WebSocket."""
     kind: Kind = request.param
-    with serving(kind, tmp_path_factory.mktemp(kind.name)) as started:
+    folder = tmp_path_factory.mktemp(kind.name)
+    with serving(kind, tables(environment, folder), folder / "log") as started:
         yield started
 
 
@@ -339,8 +343,8 @@ def server(
 def test_what_a_proxy_stripped_is_seen_behind_a_real_server(server: Server) -> None:
     """One answer that names the cause, one line, one row; the socket itself opens."""
     path = "/ws/echo/"
-    answer = ask(server, path, {**STRIPPED, "Connection": "close"})
-    kept = ask(server, path, {**STRIPPED, "Connection": "Upgrade"})
+    answer = server.ask(path, {**STRIPPED, "Connection": "close"})
+    kept = server.ask(path, {**STRIPPED, "Connection": "Upgrade"})
 
     assert server.connect(path, origin=APP).opened
     server.hang_up()
@@ -352,7 +356,7 @@ def test_what_a_proxy_stripped_is_seen_behind_a_real_server(server: Server) -> N
     log = server.log.read_text()
     assert log.count(f"denied origin='{APP}' reason=upgrade-stripped") == 2
     assert "missing=Upgrade,Connection\n" in log
-    assert ask(server, "/denied/").json() == {
+    assert server.ask("/denied/").json() == {
         "rows": [[APP, path, "upgrade-stripped", 2]]
     }
 
@@ -360,19 +364,21 @@ def test_what_a_proxy_stripped_is_seen_behind_a_real_server(server: Server) -> N
 @pytest.mark.server
 def test_ordinary_requests_pass_on_a_real_server(server: Server) -> None:
     """Also those that a page sends to the socket's own address."""
-    assert ask(server, "/denied/", {"Origin": APP}).status == 200
-    assert ask(server, "/ws/nowhere/", {"Origin": APP}).status == 404
+    assert server.ask("/denied/", {"Origin": APP}).status == 200
+    assert server.ask("/ws/nowhere/", {"Origin": APP}).status == 404
 
 
 @pytest.mark.server
 @pytest.mark.parametrize(
-    "kind", [uvicorn("none"), WSGI], ids=lambda kind: str(kind.name)
+    "kind", [UVICORN_WITHOUT, WSGI], ids=lambda kind: str(kind.name)
 )
-def test_a_server_without_websockets_is_named(kind: Kind, tmp_path: Path) -> None:
+def test_a_server_without_websockets_is_named(
+    kind: Kind, tables: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     """A complete handshake that reaches Django: not the proxy, the server is wrong."""
-    with serving(kind, tmp_path) as server:
-        answer = ask(server, "/ws/echo/", {**STRIPPED, **COMPLETE})
-        stripped = ask(server, "/ws/echo/", STRIPPED)
+    with serving(kind, tables(environment, tmp_path), tmp_path / "log") as server:
+        answer = server.ask("/ws/echo/", {**STRIPPED, **COMPLETE})
+        stripped = server.ask("/ws/echo/", STRIPPED)
         log = server.log.read_text()
 
     assert (answer.status, stripped.status) == (426, 426)

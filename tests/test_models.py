@@ -25,7 +25,8 @@ from wsorigin.policy import Reason
 from wsorigin.refresh import database_version
 from wsorigin.signals import trusted_origins_changed
 
-from .processes.servers import environment, manage
+from .processes.servers import environment
+from .servers.sites import manage
 from .services import PostgreSQL
 
 APP = "https://app.example"

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from wsorigin.denial import CLOSE_UNAVAILABLE
 
-from .fleet.crowd import ABNORMAL, Crowd, codes
+from .fleet.crowd import ABNORMAL, codes, crowded
 from .fleet.guests import (
     DISCONNECTED,
     DISTRUSTED,
@@ -32,8 +31,8 @@ from .fleet.guests import (
     Ending,
     Guests,
 )
-from .fleet.servers import TIMEOUT, Fleet, environment, fleet, layer
-from .services import PostgreSQL, Redis
+from .fleet.servers import TIMEOUT, Fleet, environment, fleet
+from .services import PostgreSQL, Redis, channel_layer, harmed
 
 pytestmark = pytest.mark.server
 
@@ -56,7 +55,7 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Fleet]:
     """Run two processes on one of the channel layers, or on none."""
-    layers = {} if request.param == "none" else layer(request.param, redis.url)
+    layers = {} if request.param == "none" else channel_layer(redis.url, request.param)
     env = environment(postgresql.make_database(), layers, interval=INTERVAL)
     with fleet(tmp_path_factory.mktemp(request.param), env) as running:
         running.operator("trust", origins=[KEPT, *DOOMED])
@@ -67,7 +66,7 @@ def running(
 @pytest.fixture
 def guests(running: Fleet) -> Iterator[Guests]:
     """Open sockets of every kind, whose consumers use no channel layer themselves."""
-    with Crowd() as crowd:
+    with crowded() as crowd:
         yield Guests.gather(running, crowd, FEW, OFF_LAYER)
 
 
@@ -170,21 +169,3 @@ def test_a_process_that_is_killed_disturbs_no_other(guests: Guests) -> None:
     running.launch(1)
     see_everything_end(Guests.gather(running, crowd, FEW, OFF_LAYER))
     see_everything_end(guests)
-
-
-@contextmanager
-def harmed(service: PostgreSQL | Redis, how: str) -> Iterator[None]:
-    """Let something happen to a service, and mend it in the end."""
-    if how == "frozen":
-        service.freeze()
-    else:
-        service.stop()
-    if how == "restarted":
-        service.start()
-    try:
-        yield
-    finally:
-        if how == "frozen":
-            service.thaw()
-        elif how == "stopped":
-            service.start()

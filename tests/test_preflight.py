@@ -26,10 +26,11 @@ from wsorigin.testing import OriginCommunicator
 from wsorigin.views import HandshakeView, handshake_urls
 
 from .preflight.application import application, websocket_urlpatterns
-from .preflight.servers import DAPHNE, ask, serving, uvicorn
+from .preflight.servers import DAPHNE, UVICORN, environment, serving
 from .servers.client import Closed
 from .servers.consumers import GuardedAsyncEcho
-from .servers.processes import ROOT, Kind, Server
+from .servers.processes import Kind, Server
+from .servers.sites import ROOT
 
 APP: Final = "https://app.example"
 CORS: Final = "https://cors.example"
@@ -542,16 +543,17 @@ SERVED: Final = {
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(kind, id=kind.name) for kind in [DAPHNE, uvicorn("websockets")]
-    ],
+    params=[pytest.param(kind, id=kind.name) for kind in [DAPHNE, UVICORN]],
 )
 def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tables: Callable[..., dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """The site on a server that speaks WebSocket."""
     kind: Kind = request.param
-    with serving(kind, tmp_path_factory.mktemp(kind.name)) as started:
+    folder = tmp_path_factory.mktemp(kind.name)
+    with serving(kind, tables(environment, folder), folder / "log") as started:
         yield started
 
 
@@ -562,7 +564,7 @@ def test_says_on_a_real_server_what_the_socket_does(
 ) -> None:
     """And lets exactly those pages read it whose sockets open."""
     headers = {} if origin is None else {"Origin": origin}
-    answer = ask(server, "/ws/echo/", headers)
+    answer = server.ask("/ws/echo/", headers)
     opened = server.connect("/ws/echo/", origin=origin).opened
     server.hang_up()
 
@@ -580,7 +582,7 @@ def test_a_cors_preflight_on_a_real_server(
 ) -> None:
     """django-cors-headers answers it, before our view."""
     headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
-    answer = ask(server, "/ws/echo/", headers, method="OPTIONS")
+    answer = server.ask("/ws/echo/", headers, method="OPTIONS")
 
     assert answer.status == 200
     assert answer.headers.get("access-control-allow-origin") == granted
@@ -596,7 +598,7 @@ def test_both_preflights_say_the_same(server: Server, endpoint: str) -> None:
     server.hang_up()
 
     assert client.subprotocol == PREFLIGHT
-    assert said.items() <= ask(server, at, {"Origin": APP}).json().items()
+    assert said.items() <= server.ask(at, {"Origin": APP}).json().items()
     assert isinstance(end, Closed)
     assert end.code == 1000
 

@@ -1,8 +1,8 @@
 """
-Several processes on one database: what one changes, the others do; and its outages.
+Several processes on one database: what one changes, the others do; and files that fail.
 
-Real Daphne processes on a real PostgreSQL server, which the tests stop and start, and
-on an SQLite file.
+Real Daphne processes on a real PostgreSQL server, and on an SQLite file. What else can
+fail around them is in `test_faults.py`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from .processes.servers import (
     change,
     environment,
     look_again,
-    manage,
     opens,
-    program,
     serving,
     wait_until,
 )
 from .servers.processes import STOP_TIMEOUT, Server
+from .servers.sites import manage, program
 from .services import PostgreSQL
 
 pytestmark = pytest.mark.server
@@ -46,23 +45,23 @@ class Site(NamedTuple):
     other: Server
 
 
-def sqlite(folder: Path) -> dict[str, Any]:
-    name = str(folder / "site.sqlite3")
-    return {"ENGINE": "django.db.backends.sqlite3", "NAME": name}
+Tables = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tables: Tables,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     """Run two processes on one database of each kind."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "sqlite":
-        database = sqlite(folder)
+        database = tables(environment, folder)
     else:
         database = request.getfixturevalue("postgresql").make_database()
+        manage("migrate", "--verbosity=0", env=environment(database))
     env = environment(database, WSORIGIN_AUDIT=False)
-    manage("migrate", "--verbosity=0", env=env)
     with serving(["one", "other"], folder, env) as (one, other):
         yield Site(request.param, one, other)
 
@@ -144,77 +143,21 @@ def test_an_emptied_table_trusts_nobody(site: Site) -> None:
     )
 
 
-@pytest.fixture
-def outage(
-    postgresql: PostgreSQL, tmp_path: Path
-) -> Iterator[tuple[PostgreSQL, Server]]:
-    """Run one process with a known origin, on a database about to go away."""
-    env = environment(postgresql.make_database())
-    manage("migrate", "--verbosity=0", env=env)
-    with serving(["one"], tmp_path, env) as (server,):
-        change(server, "save", "https://known.example")
-        wait_until(server, "https://known.example", opened=True, within=SLACK)
-        yield postgresql, server
-
-
-def ask_for(seconds: float, server: Server) -> float:
-    """Keep connecting for a while; return the longest wait for an answer."""
-    longest, started = 0.0, time.monotonic()
-    while time.monotonic() < started + seconds:
-        asked = time.monotonic()
+def keep_asking(server: Server) -> None:
+    """Connect again and again, for longer than the database can be away unnoticed."""
+    started = time.monotonic()
+    while time.monotonic() < started + 3 * INTERVAL:
         assert opens(server, "https://known.example")
         assert not opens(server, "https://stranger.example")
-        longest = max(longest, time.monotonic() - asked)
-    return longest
-
-
-def test_a_database_stopped_and_started_under_load(
-    outage: tuple[PostgreSQL, Server],
-) -> None:
-    """Known origins keep connecting; logged once; back again without a restart."""
-    postgresql, server = outage
-    postgresql.stop()
-    try:
-        longest = ask_for(4 * INTERVAL, server)
-    finally:
-        postgresql.start()
-    change(server, "save", "https://new.example")
-    wait_until(server, "https://new.example", opened=True, within=INTERVAL + SLACK)
-    log = server.log.read_text()
-
-    assert longest < SLACK
-    assert log.count(AWAY) == log.count(BACK) == 1
-    assert log.count("denials cannot be written") == 1
-    assert "Exception inside application" not in log
-
-
-def test_a_database_that_does_not_answer(
-    outage: tuple[PostgreSQL, Server],
-) -> None:
-    """A hanging database holds handshakes up for a second in all, not for ever."""
-    postgresql, server = outage
-    postgresql.freeze()
-    try:
-        longest = ask_for(4 * INTERVAL, server)
-        asked = time.monotonic()
-        assert opens(server, "https://known.example")
-        patient = time.monotonic() - asked
-    finally:
-        postgresql.thaw()
-    change(server, "save", "https://new.example")
-    wait_until(server, "https://new.example", opened=True, within=INTERVAL + SLACK)
-
-    assert longest < 1 + SLACK
-    assert patient < 0.9
-    assert "Traceback" not in server.log.read_text()
 
 
 @pytest.mark.parametrize("how", ["locked", "unreadable"])
-def test_an_sqlite_file_that_cannot_be_read(tmp_path: Path, how: str) -> None:
-    """The same where the database is a file: locked by others, or broken."""
-    database = sqlite(tmp_path) | {"OPTIONS": {"timeout": 0.1}}
+def test_an_sqlite_file_that_cannot_be_read(
+    tables: Tables, tmp_path: Path, how: str
+) -> None:
+    """Locked by others, or broken: what was read counts, and it is logged once."""
+    database = tables(environment, tmp_path, timeout=0.1)
     env = environment(database)
-    manage("migrate", "--verbosity=0", env=env)
     file = Path(database["NAME"])
     with serving(["one"], tmp_path, env) as (server,):
         change(server, "save", "https://known.example")
@@ -222,11 +165,11 @@ def test_an_sqlite_file_that_cannot_be_read(tmp_path: Path, how: str) -> None:
         if how == "locked":
             with closing(sqlite3.connect(file, isolation_level=None)) as other:
                 other.execute("BEGIN EXCLUSIVE")
-                ask_for(3 * INTERVAL, server)
+                keep_asking(server)
         else:
             hidden = file.rename(tmp_path / "hidden")
             file.write_bytes(b"This is no database, but long enough to be read." * 99)
-            ask_for(3 * INTERVAL, server)
+            keep_asking(server)
             hidden.replace(file)
         change(server, "save", "https://new.example")
         wait_until(server, "https://new.example", opened=True, within=INTERVAL + SLACK)
@@ -235,12 +178,12 @@ def test_an_sqlite_file_that_cannot_be_read(tmp_path: Path, how: str) -> None:
     assert log.count(AWAY) == log.count(BACK) == 1
 
 
-def test_what_waits_is_written_when_a_server_ends(tmp_path: Path) -> None:
+def test_what_waits_is_written_when_a_server_ends(
+    tables: Tables, tmp_path: Path
+) -> None:
     """Denials of the last moment reach the database after SIGTERM."""
-    database = sqlite(tmp_path)
-    env = environment(database)
-    manage("migrate", "--verbosity=0", env=env)
-    with serving(["one"], tmp_path, env) as (server,):
+    database = tables(environment, tmp_path)
+    with serving(["one"], tmp_path, environment(database)) as (server,):
         for _ in range(7):
             assert not opens(server, "https://stranger.example")
         server.process.send_signal(signal.SIGTERM)
@@ -257,6 +200,7 @@ def test_what_waits_is_written_when_a_server_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_two_processes_that_count_the_same(
     vendor: str,
+    tables: Tables,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
@@ -264,7 +208,7 @@ def test_two_processes_that_count_the_same(
     select = "SELECT count FROM wsorigin_deniedhandshake"
     rows: Callable[[], list[tuple[Any, ...]]]
     if vendor == "sqlite":
-        database = sqlite(tmp_path)
+        database = tables(environment, tmp_path)
 
         def rows() -> list[tuple[Any, ...]]:
             with closing(sqlite3.connect(database["NAME"])) as connection:
@@ -272,13 +216,13 @@ def test_two_processes_that_count_the_same(
     else:
         service: PostgreSQL = request.getfixturevalue("postgresql")
         database = service.make_database()
+        manage("migrate", "--verbosity=0", env=environment(database))
 
         def rows() -> list[tuple[Any, ...]]:
             with service.connect(database["NAME"]) as connection:
                 return connection.execute(select).fetchall()
 
     env = environment(database)
-    manage("migrate", "--verbosity=0", env=env)
     arguments = ("tests.processes.records", "https://stranger.example", "200")
     writers = [program(*arguments, env=env) for _ in range(2)]
     outputs = [writer.communicate(timeout=60)[0] for writer in writers]

@@ -6,8 +6,6 @@ What is pinned here is what the doctor and the guides rely on.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -23,12 +21,14 @@ from wsproto.events import Ping
 
 from wsorigin.doctor import Finding, examine
 
+from .pages import texts_in
 from .proxies import settings
-from .proxies.client import ProxiedStream
+from .proxies.client import send_handshake
 from .proxies.faults import FAULTS, IDLE, UPGRADE_DROPPED, Fault
 from .proxies.processes import DAPHNE, KINDS, PINGING, Proxy, make_proxy
 from .servers.client import TIMEOUT, Client, Closed
-from .servers.processes import ROOT, Kind, Server
+from .servers.processes import Kind, Server, running
+from .servers.sites import ROOT, environment
 
 pytestmark = pytest.mark.server
 
@@ -55,18 +55,9 @@ def each_fault(faults: Sequence[Fault]) -> pytest.MarkDecorator:
 @contextmanager
 def serving(kind: Kind, log: Path, **replaced: Any) -> Iterator[Server]:
     """Run the site on a server, with some of its settings replaced."""
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.proxies.settings",
-        "SERVED_SETTINGS": json.dumps(replaced),
-    }
-    server = Server.start(kind, log, environment)
-    try:
-        server.wait_until_ready()
+    env = environment("tests.proxies.settings", **replaced)
+    with running((kind, log, env)) as (server,):
         yield server
-    finally:
-        server.stop()
-        server.wait_until_gone()
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +100,7 @@ def handshake(
     """Send a handshake and wait for its answer; in the end, hang up."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     url = proxy.url(path, scheme)
-    with closing(ProxiedStream(url, proxy.certificate, fields, timeout)) as stream:
+    with closing(send_handshake(url, proxy.certificate, fields, timeout)) as stream:
         yield Client(stream)
 
 
@@ -252,7 +243,7 @@ def test_pings_of_the_server_are_no_silence(tmp_path: Path) -> None:
         url = proxy.url("/ws/witness/")
         with (
             proxy.running(text),
-            closing(ProxiedStream(url, proxy.certificate, {})) as stream,
+            closing(send_handshake(url, proxy.certificate, {})) as stream,
         ):
             assert Client(stream).receive_json()
             frames, began = Connection(ConnectionType.CLIENT), time.monotonic()
@@ -418,7 +409,7 @@ def test_the_settings_of_the_guide_are_true(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("DATABASE_URL", "postgres://user:password@db.internal/site")
     monkeypatch.setenv("REDIS_URL", "redis://redis.internal:6379/0")
     found: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", DEPLOYING, re.DOTALL):
+    for block in texts_in(DEPLOYING, "python"):
         exec(block, found)  # noqa: S102  # our own guide
 
     assert found["SECURE_PROXY_SSL_HEADER"] == settings.SECURE_PROXY_SSL_HEADER

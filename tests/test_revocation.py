@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from .fleet.crowd import Crowd
+from .fleet.crowd import crowded
 from .fleet.guests import DISTRUSTED, DOOMED, KEPT, LOGGED_OUT, REVOKED, Ending, Guests
-from .fleet.servers import environment, fleet, layer
-from .services import PostgreSQL, Redis
+from .fleet.servers import environment, fleet
+from .services import PostgreSQL, Redis, channel_layer
 
 pytestmark = pytest.mark.server
 
@@ -46,12 +46,11 @@ def guests(
     processes, shares = {"core": (4, CROWD), "pubsub": (2, SOME)}[request.param]
     env = environment(
         postgresql.make_database(),
-        layer(request.param, redis.url),
+        channel_layer(redis.url, request.param),
         interval=INTERVAL,
-        watched=False,
     )
     folder = tmp_path_factory.mktemp(request.param)
-    with fleet(folder, env) as running, Crowd() as crowd:
+    with fleet(folder, env, watched=False) as running, crowded() as crowd:
         running.operator("trust", origins=[KEPT, *DOOMED])
         running.launch(processes)
         yield Guests.gather(running, crowd, shares)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import time
 import traceback
 from asyncio import sleep
 from base64 import b64decode, b64encode, urlsafe_b64encode
@@ -43,7 +42,9 @@ from wsorigin.tokens import Verified
 
 from .secret_site.processes import TIMEOUT, Site, site
 from .servers.client import Client, Stream
-from .servers.processes import KINDS, ROOT, Kind, Server
+from .servers.processes import KINDS, Kind, Server
+from .servers.sites import ROOT
+from .waiting import eventually
 
 APP: Final = "https://app.example"
 SITE: Final = "https://site.example"
@@ -369,11 +370,8 @@ def fill(made: Site) -> Bag:
 
 
 def wait_for_denials(made: Site, count: int) -> None:
-    """Return when so many denials are in the audit: it writes every two seconds."""
-    deadline = time.monotonic() + TIMEOUT
-    while (written := sum(made.operator("denials").values())) != count:
-        assert time.monotonic() < deadline, (written, count)
-        time.sleep(0.05)
+    """Return when so many denials are in the audit."""
+    eventually(lambda: sum(made.operator("denials").values()) == count, TIMEOUT)
 
 
 # With pytest-xdist and --dist=loadgroup, each kind of server is started only once.

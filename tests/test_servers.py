@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,15 +30,8 @@ from wsorigin.refresh import get_policy
 
 from .servers import settings as served_settings
 from .servers.client import TIMEOUT, Closed
-from .servers.processes import (
-    KINDS,
-    ROOT,
-    Account,
-    Kind,
-    Server,
-    make_database,
-    running,
-)
+from .servers.processes import KINDS, Account, Kind, Server, running
+from .servers.sites import ROOT, SETTINGS, environment, make_database, sqlite
 
 pytestmark = pytest.mark.server
 
@@ -110,8 +103,13 @@ def servers(
     """Run one kind of server, once for each variant of the settings."""
     kind: Kind = request.param
     folder = tmp_path_factory.mktemp(kind.name)
-    with running(kind, folder, database, VARIANTS) as started:
-        yield started
+    starts = []
+    for name, replaced in VARIANTS.items():
+        own = shutil.copy(database, folder / f"{name}.sqlite3")
+        env = environment(SETTINGS, sqlite(own), **replaced)
+        starts.append((kind, folder / f"{name}.log", env))
+    with running(*starts) as started:
+        yield dict(zip(VARIANTS, started, strict=True))
 
 
 @pytest.fixture
@@ -795,12 +793,9 @@ def test_report_only_lets_through_what_it_would_deny(
 
 def test_leaves_http_alone(server: Server) -> None:
     """Over HTTP it is CORS that counts, and not our business."""
-    http = HTTPConnection(*server.address, timeout=TIMEOUT)
-    http.request("GET", "/page/", headers={"Host": "site.example", "Origin": EVIL})
-    body = http.getresponse().read()
-    http.close()
+    answer = server.ask("/page/", {"Origin": EVIL})
 
-    assert body == b"page for https://evil.example"
+    assert answer.body == "page for https://evil.example"
 
 
 @pytest.mark.parametrize("consumer", [AsyncWebsocketConsumer, WebsocketConsumer])

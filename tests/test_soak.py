@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, Final
 from xml.parsers import expat
 
 import pytest
 
 from benchmarks.soak.flat import Measure, Series, slope
-from wsorigin.handshake import Scope
 
-ROOT: Final = Path(__file__).parent.parent
-LEAKY: Final = f"{__name__}:leaky"
+from .servers.sites import ROOT, unwatched
+
+LEAKY: Final = "benchmarks.soak.leaky:application"
 # Of a machine that has more to do.
 TIMEOUT: Final = 240
-
-kept: Final[list[Any]] = []
-
-
-async def leaky(scope: Scope, receive: Any, send: Any) -> None:
-    """Serve the soaked site as somebody would who keeps what he should not."""
-    from benchmarks.soak.site import application
-
-    kept.append([dict(scope) for _ in range(20)])
-    kept.append(os.open(os.devnull, os.O_RDONLY))
-    await application(scope, receive, send)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +31,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             *("--json", str(json_file), "--svg", str(svg_file)),
         ],
         cwd=ROOT,
+        env=unwatched(),
         capture_output=True,
         text=True,
         timeout=TIMEOUT,

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from .fleet.crowd import Crowd
+from .fleet.crowd import Crowd, crowded
 from .fleet.guests import SITE
 from .fleet.servers import TIMEOUT, Fleet, environment, fleet
+from .servers.sites import sqlite
 from .services import PostgreSQL
 
 pytestmark = pytest.mark.server
@@ -30,9 +31,9 @@ def tickets(
         service: PostgreSQL = request.getfixturevalue("postgresql")
         database = service.make_database()
     else:
-        name = str(folder / "site.sqlite3")
-        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": name}
-    with fleet(folder, environment(database, {}, interval=INTERVAL)) as running:
+        database = sqlite(folder / "site.sqlite3")
+    env = environment(database, {}, interval=INTERVAL)
+    with fleet(folder, env, watched=False) as running:
         running.operator("add_user", name="ada")
         running.launch(4)
         yield running
@@ -41,7 +42,7 @@ def tickets(
 @pytest.fixture
 def crowd() -> Iterator[Crowd]:
     """Have clients, and hang up in the end."""
-    with Crowd() as crowd:
+    with crowded() as crowd:
         yield crowd
 
 

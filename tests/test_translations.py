@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import gettext
-import os
 import re
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from django.utils import translation
 
 from wsorigin.models import ConnectionToken, TrustedOrigin
 
+from .services import missing
 from .tour.rows import seed
 from .tour.visits import VISITS, Visit
 
@@ -120,10 +120,7 @@ def test_what_is_compiled_is_what_is_written(language: str) -> None:
 def test_the_catalogues_are_in_step_with_the_source(tmp_path: Path) -> None:
     """Each text of the source is in the catalogues, and nothing else is."""
     if not shutil.which("xgettext"):  # pragma: no cover
-        problem = "no xgettext is installed (Debian: gettext)"
-        if os.environ.get("CI"):
-            pytest.fail(problem)
-        pytest.skip(problem)
+        missing("no xgettext is installed (Debian: gettext)")
     package = tmp_path / "wsorigin"
     shutil.copytree(
         LOCALE.parent, package, ignore=shutil.ignore_patterns("locale", "__pycache__")

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,9 +24,10 @@ from django.core.management.utils import get_random_secret_key
 
 from benchmarks.clients import Clients
 from benchmarks.databases import postgresql, sqlite
+from benchmarks.output import add_output, document, write
 from benchmarks.rounds import machine
 from benchmarks.serving import DAPHNE, UVICORN, redis
-from tests.services import postgresql_programs
+from tests.services import channel_layer, postgresql_programs
 
 from .flat import OF_DATABASE, OF_SERVERS, Series
 from .picture import draw
@@ -36,7 +36,6 @@ from .servers import Served
 if TYPE_CHECKING:
     from .load import Load
 
-RESULTS: Final = Path(__file__).parents[1] / "results"
 APPLICATION: Final = "benchmarks.soak.site:application"
 DATABASE: Final = "database"
 # Where a channel layer pushes what has ended; where nobody does, all waits for the poll.
@@ -56,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ExitStack() as stack:
         services = nullcontext("") if options.plain else redis()
         database = stack.enter_context(some_database(plain=options.plain))
-        layers = channel_layers(stack.enter_context(services))
+        url = stack.enter_context(services)
+        layers = channel_layer(url) if url else {}
         site = {
             "SECRET_KEY": get_random_secret_key(),
             "DATABASES": {"default": database},
@@ -73,12 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         *(one["BACKEND"] for one in layers.values()),
     ]
     print(*summary(report), sep="\n")
-    for path, text in (
-        (options.json, document(report)),
-        (options.svg, picture(report)),
-    ):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write(options.json, document(report))
+    write(options.svg, picture(report))
     if report["problems"]:
         sys.exit(1)
 
@@ -108,20 +104,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="serve another ASGI application, with the same paths",
     )
-    parser.add_argument(
-        "--json",
-        type=Path,
-        default=RESULTS / "soak.json",
-        metavar="FILE",
-        help="where to write all numbers (default: benchmarks/results/soak.json)",
-    )
-    parser.add_argument(
-        "--svg",
-        type=Path,
-        default=RESULTS / "soak.svg",
-        metavar="FILE",
-        help="where to write the picture (default: benchmarks/results/soak.svg)",
-    )
+    add_output(parser, "--json", "soak.json", "all numbers")
+    add_output(parser, "--svg", "soak.svg", "the picture")
     return parser
 
 
@@ -129,16 +113,6 @@ def some_database(*, plain: bool) -> AbstractContextManager[dict[str, Any]]:
     """Return a database of our own: PostgreSQL where there is one, and that is meant."""
     programs = None if plain else postgresql_programs()
     return postgresql(programs) if programs else sqlite()
-
-
-def channel_layers(url: str) -> dict[str, Any]:
-    """Return Django's settings for a channel layer on Redis; none without it."""
-    if not url:
-        return {}
-    # To have heard nothing for five seconds is an error to redis-py 8 otherwise.
-    hosts = [{"address": url, "socket_timeout": None}]
-    backend = "channels_redis.core.RedisChannelLayer"
-    return {"default": {"BACKEND": backend, "CONFIG": {"hosts": hosts}}}
 
 
 class Soak:
@@ -293,14 +267,6 @@ def summary(report: dict[str, Any]) -> Iterator[str]:
             f"{row['unit']:<20} {mark} ({row['growth']:+,}, {row['allowed']:,} allowed)"
         )
     yield from report["problems"] or ["everything is flat and accounted for"]
-
-
-def document(report: dict[str, Any]) -> str:
-    """Return the report as JSON, a sample a line."""
-    samples = ",\n".join(json.dumps(one) for one in report["samples"])
-    rest = {name: value for name, value in report.items() if name != "samples"}
-    text = json.dumps(rest, indent=1, ensure_ascii=False)
-    return f'{text[:-2]},\n "samples": [\n{samples}\n]}}\n'
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from django.db.models import Sum
 from django.http import HttpRequest
 from django.utils import timezone
 
-from benchmarks.clients import AT_ONCE, Client, Clients, request
+from benchmarks.clients import ABNORMAL, AT_ONCE, Client, Clients, request
 from wsorigin import audit, tokens
 from wsorigin.credentials import TokenKind
 from wsorigin.denial import (
@@ -49,8 +49,6 @@ _WORDS: Final = 3
 _REFUSED: Final = (401, 403)
 # A close with 1000, masked with zeros (RFC 6455, section 5.5.1).
 _GOODBYE: Final = bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8])
-# How a browser calls it where no closing frame has come: Daphne cuts off a few.
-_ABNORMAL: Final = 1006
 _PRUNED_EVERY: Final = 3
 # What the operator of a site prunes after hours and weeks is this old here.
 _LONG_AGO: Final = timedelta(days=60)
@@ -227,7 +225,7 @@ class Load:
         end()
         self.clients.wait(lambda: all(client.code for client in doomed), PATIENCE)
         codes = Counter(client.code for client in doomed)
-        for other in set(codes) - {code, _ABNORMAL}:
+        for other in set(codes) - {code, ABNORMAL}:
             self.problems.append(f"{codes[other]} sockets: {other} instead of {code}")
         self.closed.update({str(key): count for key, count in codes.items()})
 

@@ -6,12 +6,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Final, NamedTuple
 
 from benchmarks import serving
@@ -20,7 +16,6 @@ from benchmarks.clients import Client, Clients, request
 PROBE: Final = request("/probe/")
 # A machine that does other things, too, is slow at times; silence is no leak.
 PATIENCE: Final = 30.0
-_BACKLOG: Final = 256
 
 
 class Probe(NamedTuple):
@@ -52,21 +47,7 @@ class Served:
     @classmethod
     def start(cls, name: str, kind: str, application: str) -> Served:
         """Start a process of a kind of server; it is not ready at once."""
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            listener.listen(_BACKLOG)
-            # As in the benchmarks, but for what is served: the last of the arguments.
-            command = serving.command(kind, listener.fileno())[:-1]
-            log = TemporaryFile()  # noqa: SIM115  # closed when the server is stopped
-            process = subprocess.Popen(  # noqa: S603  # our own command
-                [sys.executable, "-m", *command, application],
-                pass_fds=[listener.fileno()],
-                cwd=serving.ROOT,
-                stdout=log,
-                stderr=log,
-            )
-            address = listener.getsockname()
-        return cls(name, kind, serving.Server(process, address, log))
+        return cls(name, kind, serving.start(kind, os.environ, application))
 
     def wait_until_ready(self) -> None:
         """Return as soon as it answers."""

@@ -1,22 +1,11 @@
 """
 Settings of the site that is soaked, for its servers and for who watches over them.
 
-``SERVED_SETTINGS`` in the environment, a JSON object, has the database and the rest.
+Those that the benchmarks' servers have, and pages with users.
 """
 
-import json
-import os
+from benchmarks.served import *  # noqa: F403  # all of them
 
-from benchmarks.settings import ALLOWED_HOSTS, LOGGING, USE_TZ
-
-__all__ = ["ALLOWED_HOSTS", "LOGGING", "USE_TZ"]
-
-INSTALLED_APPS = [
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "wsorigin",
-]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -25,5 +14,3 @@ MIDDLEWARE = [
 ROOT_URLCONF = "benchmarks.soak.site"
 # So few that they are reached within a minute.
 WSORIGIN_AUDIT_MAX_ROWS = 200
-
-globals().update(json.loads(os.environ["SERVED_SETTINGS"]))

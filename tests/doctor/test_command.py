@@ -14,7 +14,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from tests.doctor.stand_ins import page, saying, stand_in
-from tests.servers.processes import ROOT, Kind, Server
+from tests.servers.processes import DAPHNE, ROOT, Server, ending
+from tests.servers.sites import unwatched
 
 sound = override_settings(DEBUG=True)
 
@@ -177,7 +178,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(folder: Path, settings: str = "project.settings") -> dict[str, str]:
     """Return an environment in which the demo has its files in a folder."""
     return {
-        **os.environ,
+        **unwatched(),
         "DEMO_VAR": str(folder),
         "DJANGO_SETTINGS_MODULE": settings,
         "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
@@ -209,20 +210,11 @@ def test_the_demo_is_sound(demo: Path) -> None:
 @pytest.mark.server
 def test_the_demo_is_sound_at_its_url(demo: Path) -> None:
     """Served by Daphne, as `make demo` does."""
-    daphne = Kind(
-        "daphne",
-        lambda descriptor, _port: [
-            *("daphne", "--fd", str(descriptor), "-v0"),
-            "project.asgi:application",
-        ],
-    )
-    server = Server.start(daphne, demo / "log", environment(demo))
-    try:
+    kind = DAPHNE.serving("project.asgi:application")
+    server = Server.start(kind, demo / "log", environment(demo))
+    with ending([server]):
         url = f"ws://localhost:{server.address[1]}/ws/prices/"
         done = manage(demo, "wsorigin", "doctor", url, "--timeout", "30")
-    finally:
-        server.stop()
-        server.wait_until_gone()
 
     assert (done.returncode, done.stdout) == (0, "Nothing was found.\n"), done.stderr
 

@@ -11,12 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any, Final
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import get_user_model
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -25,6 +24,7 @@ from django.utils import timezone
 pages = get_asgi_application()  # before anything that may need the app registry
 
 from tests.processes.application import change  # noqa: E402
+from tests.servers import logins  # noqa: E402
 from tests.servers.consumers import AsyncEcho, SyncEcho  # noqa: E402
 from wsorigin import signals  # noqa: E402
 from wsorigin.consumers import OriginGuardMixin  # noqa: E402
@@ -32,6 +32,7 @@ from wsorigin.denial import Receive, Send  # noqa: E402
 from wsorigin.guard import OriginGuard  # noqa: E402
 from wsorigin.handshake import Scope  # noqa: E402
 from wsorigin.models import TrustedOrigin  # noqa: E402
+from wsorigin.sessions import session_store  # noqa: E402
 
 ANSWERED: Final = "http://site.example"
 # What hangs does so until the test has seen enough: a thread that never ends would keep
@@ -123,17 +124,13 @@ def save_many(request: HttpRequest) -> HttpResponse:
 
 def log_in(request: HttpRequest) -> HttpResponse:
     """Log somebody in, and tell the key of the session."""
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore()
     user, _ = get_user_model().objects.get_or_create(username="guest")
-    login(request, user)
-    request.session.save()
-    return HttpResponse(request.session.session_key)
+    return HttpResponse(logins.log_in(user))
 
 
 def log_out(request: HttpRequest) -> HttpResponse:
     """End a session."""
-    store = import_module(settings.SESSION_ENGINE).SessionStore
-    store(request.GET["session"]).delete()
+    session_store()(request.GET["session"]).delete()
     return HttpResponse()
 
 

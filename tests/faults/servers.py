@@ -7,13 +7,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from http.client import HTTPConnection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from tests.processes import servers as processes
-from tests.servers.processes import Server
+from tests.servers.processes import DAPHNE as PLAIN_DAPHNE
+from tests.servers.processes import UVICORN as PLAIN_UVICORN
+from tests.servers.processes import Server, running
 
 KNOWN: Final = "https://known.example"
 STRANGER: Final = "https://{}.stranger.example"
@@ -22,23 +23,11 @@ ANSWERED: Final = "http://site.example"
 INTERVAL: Final = processes.INTERVAL
 APPLICATION: Final = "tests.faults.application:application"
 
-DAPHNE: Final = replace(
-    processes.DAPHNE,
-    command=lambda descriptor, port: [
-        *processes.DAPHNE.command(descriptor, port)[:-1],
-        # It measures these two by the clock that we move.
-        *("--websocket_timeout", "-1", "--ping-interval", "1000000000"),
-        APPLICATION,
-    ],
+# Daphne measures these two by the clock that we move.
+DAPHNE: Final = PLAIN_DAPHNE.serving(
+    APPLICATION, "--websocket_timeout", "-1", "--ping-interval", "1000000000"
 )
-UVICORN: Final = replace(
-    DAPHNE,
-    name="uvicorn",
-    command=lambda descriptor, port: [
-        *("uvicorn", "--fd", str(descriptor), "--timeout-graceful-shutdown", "1"),
-        APPLICATION,
-    ],
-)
+UVICORN: Final = PLAIN_UVICORN.serving(APPLICATION)
 _APPS: Final = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -60,28 +49,14 @@ def environment(database: dict[str, Any], **more: Any) -> dict[str, str]:
 @contextmanager
 def served(folder: Path, env: dict[str, str]) -> Iterator[Server]:
     """Run one Daphne process that knows an origin."""
-    server = Server.start(DAPHNE, folder / "server.log", env)
-    try:
-        server.wait_until_ready()
-        processes.change(server, "save", KNOWN)
-        processes.wait_until(server, KNOWN, opened=True, within=processes.SLACK)
-        yield server
-    finally:
-        # What hangs on purpose would keep the process from ending.
-        server.connect("/release/")
-        server.stop()
-        server.wait_until_gone()
-
-
-def get(server: Server, url: str) -> tuple[int, str]:
-    """Ask for a page; return its status and its text."""
-    connection = HTTPConnection(*server.address, timeout=20)
-    try:
-        connection.request("GET", url, headers={"Host": "site.example"})
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    finally:
-        connection.close()
+    with running((DAPHNE, folder / "server.log", env)) as (server,):
+        try:
+            processes.change(server, "save", KNOWN)
+            processes.wait_until(server, KNOWN, opened=True, within=processes.SLACK)
+            yield server
+        finally:
+            # What hangs on purpose would keep the process from ending.
+            server.connect("/release/")
 
 
 @dataclass

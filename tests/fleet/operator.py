@@ -17,13 +17,12 @@ import django
 if __name__ == "__main__":  # pragma: no branch
     django.setup()
 
-from django.contrib.auth import get_user_model, login
-from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.db import close_old_connections
-from django.http import HttpRequest
 from django.utils import timezone
 
+from tests.servers import logins
 from wsorigin import tokens
 from wsorigin.credentials import TokenKind
 from wsorigin.models import ConnectionToken, DeniedHandshake, TrustedOrigin
@@ -50,11 +49,7 @@ def add_user(name: str) -> None:
 
 def log_in(name: str) -> str:
     """Log a user in on one more device; return the key of the session."""
-    request = HttpRequest()
-    request.session = SessionStore()
-    login(request, User.objects.get(username=name))
-    request.session.save()
-    return str(request.session.session_key)
+    return logins.log_in(User.objects.get(username=name))
 
 
 def deactivate(name: str) -> None:

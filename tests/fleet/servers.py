@@ -5,74 +5,41 @@ Starting the fleet: Daphne processes on one database and one channel layer.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
+from threading import Timer
 from typing import Any, Final
 
+from tests.servers import processes, sites
 from tests.servers.client import Address
-from tests.servers.processes import ROOT, STOP_TIMEOUT, Kind, Server
+from tests.servers.processes import STOP_TIMEOUT, Server, ending
+from tests.servers.sites import ROOT, manage, unwatched
 
-DAPHNE: Final = Kind(
-    "daphne",
-    lambda descriptor, _port: [
-        "daphne",
-        *("--fd", str(descriptor), "-v", "0", "--ping-interval", "3600"),
-        "tests.fleet.application:application",
-    ],
-    scheme=None,
-    http_version=None,
-    denial_body=False,
-    close_reason=False,
+DAPHNE: Final = processes.DAPHNE.serving(
+    "tests.fleet.application:application", "--ping-interval", "3600"
 )
-# What makes a process several times slower, for the sake of finding mistakes.
-WATCHING: Final = ("PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "COVERAGE_PROCESS_CONFIG")
-# Of one thing that the operator does, while something else may be away.
+# Of what servers do, while something else may be away.
 TIMEOUT: Final = 20.0
-
-
-def layer(name: str, url: str) -> dict[str, Any]:
-    """Return Django's settings for one of the two layers of channels_redis."""
-    backends = {
-        "core": "channels_redis.core.RedisChannelLayer",
-        "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
-    }
-    # With redis-py 8's own time-out, consumers end after five idle seconds
-    # (django/channels_redis#422).
-    config = {"hosts": [{"address": url, "socket_timeout": None}]}
-    return {"default": {"BACKEND": backends[name], "CONFIG": config}}
+# Of one thing that the operator does.
+_PATIENCE: Final = 60.0
 
 
 def environment(
-    database: dict[str, Any],
-    layers: dict[str, Any],
-    *,
-    interval: float,
-    watched: bool = True,
+    database: dict[str, Any], layers: dict[str, Any], *, interval: float
 ) -> dict[str, str]:
-    """Return the environment of the site; not ``watched`` it runs at full speed."""
-    settings = {
-        "DATABASES": {"default": database},
-        "CHANNEL_LAYERS": layers,
-        "WSORIGIN_REFRESH_INTERVAL": interval,
-    }
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if watched or name not in WATCHING
-    }
-    return {
-        **inherited,
-        "DJANGO_SETTINGS_MODULE": "tests.fleet.settings",
-        "SERVED_SETTINGS": json.dumps(settings),
-    }
+    """Return the environment of the site."""
+    return sites.environment(
+        "tests.fleet.settings",
+        database,
+        CHANNEL_LAYERS=layers,
+        WSORIGIN_REFRESH_INTERVAL=interval,
+    )
 
 
 class Operator:
@@ -96,7 +63,11 @@ class Operator:
         assert self._process.stdin
         assert self._process.stdout
         print(json.dumps([command, arguments]), file=self._process.stdin, flush=True)
+        # What waits for the answer, waits for the end of the process too: this bounds it.
+        watchdog = Timer(_PATIENCE, self._process.kill)
+        watchdog.start()
         answer = self._process.stdout.readline()
+        watchdog.cancel()
         assert answer, self._log.read_text()
         return json.loads(answer)
 
@@ -111,7 +82,7 @@ class Operator:
 
 @dataclass
 class Fleet:
-    """What runs: the servers, and their operator."""
+    """What runs: the servers, in their environment, and their operator."""
 
     env: dict[str, str]
     folder: Path
@@ -149,15 +120,9 @@ class Fleet:
 
     def log_out(self, session: str) -> None:
         """Log out as a browser with this session does, on the first of the servers."""
-        connection = HTTPConnection(*self.servers[0].address, timeout=TIMEOUT)
-        try:
-            headers = {"Host": "site.example", "Cookie": f"sessionid={session}"}
-            connection.request("GET", "/log-out/", headers=headers)
-            response = connection.getresponse()
-            body = response.read().decode()
-            assert (response.status, bool(body)) == (200, True), body
-        finally:
-            connection.close()
+        cookie = {"Cookie": f"sessionid={session}"}
+        answer = self.servers[0].ask("/log-out/", cookie)
+        assert (answer.status, bool(answer.body)) == (200, True), answer.body
 
     def logs(self) -> str:
         """Return what the servers have written."""
@@ -165,16 +130,19 @@ class Fleet:
 
 
 @contextmanager
-def fleet(folder: Path, env: dict[str, str]) -> Iterator[Fleet]:
-    """Make the tables, and have an operator; `Fleet.launch` starts the servers."""
-    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
-    subprocess.run(migrate, cwd=ROOT, env=env, check=True)  # noqa: S603  # our own
-    running = Fleet(env, folder, Operator(folder / "operator.log", env))
+def fleet(
+    folder: Path, env: dict[str, str], *, watched: bool = True
+) -> Iterator[Fleet]:
+    """
+    Make the tables, and have an operator; `Fleet.launch` starts the servers.
+
+    Not ``watched``, these run at full speed.
+    """
+    manage("migrate", "--verbosity=0", env=env)
+    operator = Operator(folder / "operator.log", env)
+    running = Fleet(env if watched else unwatched(env), folder, operator)
     try:
-        yield running
+        with ending(running.servers):
+            yield running
     finally:
-        running.operator.stop()
-        for server in running.servers:
-            server.stop()
-        for server in running.servers:
-            server.wait_until_gone()
+        operator.stop()

@@ -1,14 +1,11 @@
 """
 Settings of the site that the fleet serves: users with sessions in the database.
 
-``SERVED_SETTINGS`` in the environment, a JSON object, has the database and the rest.
+The rest is as where several processes serve a site.
 """
 
-import json
-import os
+from tests.processes.settings import *  # noqa: F403  # all of them
 
-SECRET_KEY = "only for tests"
-ALLOWED_HOSTS = ["site.example", "127.0.0.1"]
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -22,14 +19,3 @@ MIDDLEWARE = [
 # The tests know no password; a slow hash would only make them slow.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "tests.fleet.application"
-USE_TZ = True
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-    "loggers": {
-        "wsorigin": {"handlers": ["stderr"], "level": "INFO", "propagate": False}
-    },
-}
-
-globals().update(json.loads(os.environ["SERVED_SETTINGS"]))

@@ -9,17 +9,10 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from threading import Event, Thread
 from typing import Final, NamedTuple
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from tests.servers.client import Address
+from tests.servers.threads import accepting
 
 _BAD_GATEWAY: Final = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 
@@ -84,31 +77,8 @@ class Front:
     @contextmanager
     def running(self) -> Iterator[Front]:
         """Serve from a thread of its own."""
-        started = Event()
-        loop = asyncio.new_event_loop()
-        stopping = asyncio.Event()
-
-        async def serve() -> None:
-            server = await asyncio.start_server(
-                self._handle, "127.0.0.1", 0, ssl=self.tls
-            )
-            self.port = server.sockets[0].getsockname()[1]
-            started.set()
-            await stopping.wait()
-            server.close()
-
-        def run() -> None:
-            with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                runner.run(serve())
-
-        thread = Thread(target=run)
-        thread.start()
-        try:
-            started.wait()
+        with accepting(self._handle, self.tls) as self.port:
             yield self
-        finally:
-            loop.call_soon_threadsafe(stopping.set)
-            thread.join()
 
     async def _handle(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -160,32 +130,3 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
-
-
-def tls_context(folder: Path) -> ssl.SSLContext:
-    """Make a certificate that nobody trusts, for this machine and this hour."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "front.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context

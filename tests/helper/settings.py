@@ -1,9 +1,10 @@
 """
 Settings of the site: what a project with logins, tickets and the helper has.
 
-``HELPER_DATABASE`` in the environment names its file.
+``SERVED_SETTINGS`` in the environment, a JSON object, has the database.
 """
 
+import json
 import os
 
 SECRET_KEY = "only for tests"
@@ -22,12 +23,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ["HELPER_DATABASE"],
-    }
-}
 ROOT_URLCONF = "tests.helper.application"
 STATIC_URL = "static/"
 USE_TZ = True
+
+globals().update(json.loads(os.environ["SERVED_SETTINGS"]))

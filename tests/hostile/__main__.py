@@ -8,7 +8,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tests.servers.processes import make_database
+from tests.servers.sites import make_database
 
 from .cases import CASES
 from .siege import DATABASE, SERVERS, besiege

@@ -8,13 +8,15 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from tests.servers.processes import KINDS, Kind, Server, environment
+from tests.servers.processes import KINDS, SANSIO, Kind, Server, Start
+from tests.servers.processes import running as running_servers
+from tests.servers.sites import SETTINGS, environment, sqlite
 
 from .case import Act, Case, friendly
 from .client import Client
@@ -28,7 +30,7 @@ HTTPTOOLS: Final = "uvicorn-httptools"
 
 # Over HTTP/2, RFC 8441 has no bytes to get wrong that no library for HTTP/2 has read.
 _KINDS: Final = {kind.name: kind for kind in KINDS if kind.http_version != "2"}
-_KINDS[HTTPTOOLS] = replace(_KINDS["uvicorn-sansio"], name=HTTPTOOLS)
+_KINDS[HTTPTOOLS] = replace(SANSIO, name=HTTPTOOLS)
 
 SERVERS: Final = {
     name: kind
@@ -146,34 +148,21 @@ def running(
     names: Sequence[str], folder: Path, application: str, settings: dict[str, Any]
 ) -> Iterator[dict[str, Siege]]:
     """Run some servers side by side, each with a database and a log of its own."""
-    sieges: dict[str, Siege] = {}
-    try:
-        for name in names:
-            kind, log = serving(SERVERS[name], application), folder / f"{name}.log"
-            database = shutil.copy(folder / DATABASE, folder / f"{name}.sqlite3")
-            variables = environment(database, **settings)
-            sieges[name] = Siege(Server.start(kind, log, variables))
-        for siege in sieges.values():
-            siege.server.wait_until_ready()
-        yield sieges
-    finally:
-        for siege in sieges.values():
-            siege.server.stop()
-        with ExitStack() as waiting:
-            for siege in sieges.values():
-                waiting.callback(siege.server.wait_until_gone)
+    starts: list[Start] = []
+    for name in names:
+        database = shutil.copy(folder / DATABASE, folder / f"{name}.sqlite3")
+        env = environment(SETTINGS, sqlite(database), **settings)
+        kind = serving(SERVERS[name], application)
+        starts.append((kind, folder / f"{name}.log", env))
+    with running_servers(*starts) as servers:
+        yield dict(zip(names, map(Siege, servers), strict=True))
 
 
 def serving(kind: Kind, application: str) -> Kind:
     """Return a kind of server that serves another application."""
-
-    def command(descriptor: int, port: int) -> list[str]:
-        program, *options, _ = kind.command(descriptor, port)
-        if program == "uvicorn":
-            options += ["--http", "httptools" if kind.name == HTTPTOOLS else "h11"]
-        return [program, *options, application]
-
-    return replace(kind, command=command)
+    http = "httptools" if kind.name == HTTPTOOLS else "h11"
+    options = ["--http", http] if kind.name.startswith("uvicorn") else []
+    return kind.serving(application, *options)
 
 
 def besiege(

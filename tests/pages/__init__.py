@@ -69,6 +69,11 @@ def blocks_in(text: str) -> Iterator[tuple[int, Block]]:
         yield found.start(), block
 
 
+def texts_in(text: str, language: str) -> list[str]:
+    """Return the texts of the blocks in a language."""
+    return [block.text for _, block in blocks_in(text) if block.language == language]
+
+
 def is_as_printed(printed: str, output: str) -> bool:
     """Whether an output is the one on the page, where ``…`` stands for anything."""
     parts = map(re.escape, printed.strip().split("…"))

@@ -1,14 +1,11 @@
 """
-Settings of the site, for the suite's own process and for real servers.
+Settings of the site: one origin for sockets, and one that CORS lists.
 
-``SERVED_SETTINGS`` in the environment, a JSON object, has the database.
+The rest is as where several processes serve a site.
 """
 
-import json
-import os
+from tests.processes.settings import *  # noqa: F403  # all of them
 
-SECRET_KEY = "only for tests"
-ALLOWED_HOSTS = ["site.example", "127.0.0.1"]
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -22,15 +19,6 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "tests.preflight.application"
 ASGI_APPLICATION = "tests.preflight.application.application"
-USE_TZ = True
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-    "loggers": {"wsorigin": {"handlers": ["stderr"], "propagate": False}},
-}
 
 WSORIGIN_ALLOWED_ORIGINS = ["https://app.example"]
 CORS_ALLOWED_ORIGINS = ["https://cors.example"]
-
-globals().update(json.loads(os.environ["SERVED_SETTINGS"]))

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import pytest
-
 from tests.servers import processes as servers
-from tests.servers.processes import ROOT, START_TIMEOUT
+from tests.servers.processes import START_TIMEOUT
+from tests.servers.sites import ROOT
+from tests.services import missing
 
 FILES: Final = ROOT / "docs" / "proxies"
 
@@ -74,31 +74,15 @@ class Kind:
         path = f"{os.environ['PATH']}:/usr/sbin"  # not on everybody's path in Debian
         program = shutil.which(self.program, path=path)
         if program is None:  # pragma: no cover
-            problem = f"{self.program} is not installed (Debian: {self.package})"
-            if os.environ.get("CI"):
-                pytest.fail(problem)
-            pytest.skip(problem)
+            missing(f"{self.program} is not installed (Debian: {self.package})")
         return program
 
 
-def server(name: str, *options: str) -> servers.Kind:
-    """Return what is behind: a server with the site, which knows nothing of proxies."""
-    return servers.Kind(
-        name,
-        lambda descriptor, _port: [
-            *(name, "--fd", str(descriptor), *options),
-            "tests.proxies.application:application",
-        ],
-    )
-
-
-DAPHNE: Final = server("daphne", "-v", "0")
+APPLICATION: Final = "tests.proxies.application:application"
+# What is behind: servers with the site, which knows nothing of proxies.
+DAPHNE: Final = servers.DAPHNE.serving(APPLICATION)
 # Daphne pings as well, but looks only every two seconds whether it is time.
-PINGING: Final = server(
-    "uvicorn",
-    *("--ws", "websockets-sansio", "--ws-ping-interval", "0.3"),
-    *("--timeout-graceful-shutdown", "1"),
-)
+PINGING: Final = servers.SANSIO.serving(APPLICATION, "--ws-ping-interval", "0.3")
 
 
 def around_nginx(place: Place) -> str:

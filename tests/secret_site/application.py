@@ -18,7 +18,7 @@ from django.urls import path, re_path
 
 pages = get_asgi_application()  # before anything that may need the app registry
 
-from wsorigin import denial  # noqa: E402
+from wsorigin import audit, denial  # noqa: E402
 from wsorigin.denial import RateLimit, Receive, Send  # noqa: E402
 from wsorigin.guard import OriginGuard  # noqa: E402
 from wsorigin.handshake import Handshake, Scope  # noqa: E402
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # No line is left out: the tests look for what should not be in them.
 denial.limit = denial.withheld_limit = RateLimit(burst=10_000, per_second=0)
+# Nor does anybody want to wait for what is written.
+audit._FLUSH_SECONDS = 0.2
 
 CONSUMERS: Final[dict[str, Any]] = {
     "async/<name>/": consumers.AsyncEcho,

@@ -1,1 +1,1 @@
-"""Real ASGI servers, an application to serve, and raw clients to ask them."""
+"""Real ASGI servers, sites for them to serve, and raw clients to ask them."""

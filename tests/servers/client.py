@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -68,6 +69,7 @@ class Http1Stream:
         host: bytes,
         headers: Headers,
         timeout: float = TIMEOUT,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.status: int | None = None
         self.headers: dict[str, str] = {}
@@ -83,6 +85,8 @@ class Http1Stream:
             *(b"%s: %s" % header for header in headers),
         ]
         self._socket = socket.create_connection(address, timeout)
+        if tls:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=address[0])
         self._socket.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
         self._response = HTTPResponse(self._socket)
 

@@ -1,31 +1,35 @@
 """
 Real ASGI servers as processes of their own, each on a port that nobody else has.
+
+What they serve is next door.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from .client import TIMEOUT, Address, Client, Http1Stream, Http2Stream, Stream
+from .sites import ROOT
 
 APPLICATION: Final = "tests.servers.application:application"
-ROOT: Final = Path(__file__).parents[2]
 
 # From the start of a process to its first answer, on a machine busy with others.
 START_TIMEOUT: Final = 30.0
 STOP_TIMEOUT: Final = 15.0
+# Of one answer over HTTP, while something else may be away.
+_PAGE_TIMEOUT: Final = 20.0
 
 # Gets the descriptor of the listening socket, and its port.
 Command = Callable[[int, int], list[str]]
@@ -56,6 +60,15 @@ class Kind:
     fails_outside_ascii: str = ""
     silent_on_controls: bool = False
 
+    def serving(self, application: str, *options: str) -> Kind:
+        """Return the same kind of server for another application, with more options."""
+
+        def command(descriptor: int, port: int) -> list[str]:
+            *words, _ = self.command(descriptor, port)
+            return [*words, *options, application]
+
+        return replace(self, command=command)
+
 
 def daphne(descriptor: int, port: int) -> list[str]:
     return ["daphne", "--fd", str(descriptor), "-v", "0", APPLICATION]
@@ -81,33 +94,45 @@ def granian(descriptor: int, port: int) -> list[str]:
     return ["granian", *options, "--port", str(port), APPLICATION]
 
 
-KINDS: Final = [
-    Kind(
-        "daphne",
-        daphne,
-        scheme=None,
-        http_version=None,
-        denial_body=False,
-        close_reason=False,
-        fails_outside_ascii="Sec-WebSocket-Protocol",
-    ),
-    Kind(
-        "uvicorn-websockets",
-        uvicorn("websockets"),
-        forwarded_proto=True,
-        fails_outside_ascii="*",
-    ),
-    Kind(
-        "uvicorn-sansio",
-        uvicorn("websockets-sansio"),
-        forwarded_proto=True,
-        silent_on_controls=True,
-    ),
-    Kind("uvicorn-wsproto", uvicorn("wsproto"), forwarded_proto=True),
-    Kind("hypercorn-h1", hypercorn),
-    Kind("hypercorn-h2", hypercorn, Http2Stream, http_version="2"),
-    Kind("granian", granian, opens_port=True),
-]
+DAPHNE: Final = Kind(
+    "daphne",
+    daphne,
+    scheme=None,
+    http_version=None,
+    denial_body=False,
+    close_reason=False,
+    fails_outside_ascii="Sec-WebSocket-Protocol",
+)
+UVICORN: Final = Kind(
+    "uvicorn-websockets",
+    uvicorn("websockets"),
+    forwarded_proto=True,
+    fails_outside_ascii="*",
+)
+SANSIO: Final = Kind(
+    "uvicorn-sansio",
+    uvicorn("websockets-sansio"),
+    forwarded_proto=True,
+    silent_on_controls=True,
+)
+WSPROTO: Final = Kind("uvicorn-wsproto", uvicorn("wsproto"), forwarded_proto=True)
+HYPERCORN: Final = Kind("hypercorn-h1", hypercorn)
+HTTP2: Final = Kind("hypercorn-h2", hypercorn, Http2Stream, http_version="2")
+GRANIAN: Final = Kind("granian", granian, opens_port=True)
+
+KINDS: Final = [DAPHNE, UVICORN, SANSIO, WSPROTO, HYPERCORN, HTTP2, GRANIAN]
+
+
+class Answer(NamedTuple):
+    """What a site answered over HTTP; the names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    def json(self) -> Any:
+        """Return the body, read as JSON."""
+        return json.loads(self.body)
 
 
 class Account(NamedTuple):
@@ -186,6 +211,27 @@ class Server:
         self.streams.append(stream)
         return Client(stream)
 
+    def ask(
+        self,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+    ) -> Answer:
+        """Ask for a page over HTTP."""
+        connection = HTTPConnection(*self.address, timeout=_PAGE_TIMEOUT)
+        try:
+            sent = {"Host": "site.example", **(headers or {})}
+            connection.request(method, path, headers=sent)
+            response = connection.getresponse()
+            return Answer(
+                response.status,
+                {name.lower(): value for name, value in response.getheaders()},
+                response.read().decode(),
+            )
+        finally:
+            connection.close()
+
     def account(self) -> Account:
         """Ask what the application has seen since the last time."""
         return Account(*self.connect("/witness/").receive_json())
@@ -227,44 +273,30 @@ def octets(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
 
 
-def environment(database: Path, **settings: Any) -> dict[str, str]:
-    """Return the environment for the served site, with some settings replaced."""
-    settings["DATABASES"] = {
-        "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(database)}
-    }
-    return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.servers.settings",
-        "SERVED_SETTINGS": json.dumps(settings),
-    }
-
-
-def make_database(path: Path) -> None:
-    """Make the database of the served site."""
-    subprocess.run(
-        [sys.executable, "-m", "tests.servers"],
-        cwd=ROOT,
-        env=environment(path),
-        check=True,
-    )
+# A kind of server, the file for its log, and its environment.
+Start = tuple[Kind, Path, dict[str, str]]
 
 
 @contextmanager
-def running(
-    kind: Kind, folder: Path, database: Path, variants: Mapping[str, Mapping[str, Any]]
-) -> Iterator[dict[str, Server]]:
-    """Run one kind of server, a process for each variant of the settings."""
-    servers: dict[str, Server] = {}
+def ending(servers: Sequence[Server]) -> Iterator[None]:
+    """Leave nothing of these servers behind, nor of those that are added meanwhile."""
     try:
-        for name, settings in variants.items():
-            own, log = folder / f"{name}.sqlite3", folder / f"{name}.log"
-            shutil.copy(database, own)
-            servers[name] = Server.start(kind, log, environment(own, **settings))
-        for server in servers.values():
+        yield
+    finally:
+        with ExitStack() as stack:
+            for server in servers:
+                stack.callback(server.wait_until_gone)
+            for server in servers:
+                server.stop()
+
+
+@contextmanager
+def running(*starts: Start) -> Iterator[list[Server]]:
+    """Run servers side by side, from when each of them answers."""
+    servers: list[Server] = []
+    with ending(servers):
+        for start in starts:
+            servers.append(Server.start(*start))
+        for server in servers:
             server.wait_until_ready()
         yield servers
-    finally:
-        for server in servers.values():
-            server.stop()
-        for server in servers.values():
-            server.wait_until_gone()

@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import django
 from django.utils import timezone
@@ -36,6 +36,7 @@ def main() -> None:
     from django.template.loader import render_to_string
 
     from project.consumers import market
+    from tests.servers.logins import log_in
     from wsorigin import credentials
     from wsorigin.models import TrustedOriginVersion
 
@@ -53,19 +54,6 @@ def main() -> None:
         ports = site.getsockname()[1], attacker.getsockname()[1]
         print(*ports, session, flush=True)
         demo.serve(demo.demo_application(), site)
-
-
-def log_in(user: Any) -> str:
-    """Return the key of a session in which a user has logged in."""
-    from django.contrib.auth import login
-    from django.contrib.sessions.backends.db import SessionStore
-    from django.http import HttpRequest
-
-    request = HttpRequest()
-    request.session = SessionStore()
-    login(request, user)
-    request.session.save()
-    return request.session.session_key
 
 
 if __name__ == "__main__":
