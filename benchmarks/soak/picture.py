@@ -84,8 +84,15 @@ def _panel(
             "</text>"
         )
     for one in lines:
+        # More points than a panel is wide cannot be told apart: of those in one place
+        # the highest is drawn, so that no peak is lost.
+        size = -(-len(one.points) // wide) or 1
         points = [
-            (left + wide * x / last, top + high * (1 - y / most)) for x, y in one.points
+            (left + wide * x / last, top + high * (1 - y / most))
+            for x, y in (
+                max(one.points[start : start + size], key=lambda point: point[1])
+                for start in range(0, len(one.points), size)
+            )
         ]
         parts.append(_line(points, *styles[one.who]))
     return parts
