@@ -394,6 +394,7 @@ FORGETFUL: Final = URLRouter(
 )
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_no_endpoint_is_forgotten(opens: Opens) -> None:
     """CVE-2024-23898: a new one without a guard is named; a guard around all has it."""
     assert not await opens(FORGETFUL, EVIL, at="/old/")

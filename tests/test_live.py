@@ -830,6 +830,21 @@ async def test_nothing_is_left_behind(opened: Opener) -> None:
     assert watcher()._looking is None
 
 
+@pytest.mark.parametrize("report_only", [False, True])
+async def test_a_ticket_behind_another_guard_ends_with_its_session(
+    report_only: bool, opened: Opener
+) -> None:
+    """Also where the guard that used the ticket up enforces nothing, and ends nothing."""
+    user = await make_user()
+    client = await log_in(user)
+    _, text = await ticket(user, client)
+    guarded = OriginGuard(SIMPLE, report_only=report_only)
+    socket = await opened(guarded, token=text, origin=OWN)
+    await sync_to_async(client.logout)()
+
+    assert await socket.ended() == 4401
+
+
 async def test_a_consumer_can_end_its_own_connection(opened: Opener) -> None:
     """By hand, with a code of its own; `disconnect` is called as for any other end."""
 

@@ -187,6 +187,9 @@ class OriginGuard:
                 # An outer guard has verified it, and used up a ticket.
                 reason = misplaced(token, handshake.origin, audience)
                 decision = Decision(False, reason) if reason else decision
+                if outer and outer.connection:
+                    # Behind a report-only guard, this one ends it with its session.
+                    session_key = outer.connection.claim.session_key
             elif credential and decision.allowed:
                 verified = await self.verify(credential, handshake, audience, headers)
                 if isinstance(verified, Reason):
@@ -305,7 +308,7 @@ class OriginGuard:
         decision: Decision,
         *,
         with_token: bool = False,
-        negotiates: bool = True,
+        negotiates: bool,
     ) -> Decision:
         """
         Return a policy's decision under this guard's terms, before a token is verified.
