@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types floors matrix audit build docs fuzz soak messages pictures \
+.PHONY: demo test lint types floors matrix audit build docs fuzz mutants soak messages pictures \
   bench bench-quick clean
 
 demo: $(READY)
@@ -55,6 +55,12 @@ fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz guard --runs 1000000
 	$(BIN)/python -m tests.fuzz settings --runs 50000
 
+# Some hours of one core.
+mutants: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check "mutmut>=3.8"
+	CI=true $(BIN)/mutmut run --max-children 1
+	$(BIN)/mutmut results
+
 SOAK_SECONDS ?= 3600
 soak: $(READY)
 	$(BIN)/python -m benchmarks.soak --seconds $(SOAK_SECONDS)
@@ -72,4 +78,4 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv* dist build .coverage* htmlcov .mypy_cache .pytest_cache .ruff_cache
+	rm -rf mutants .venv* dist build .coverage* htmlcov .mypy_cache .pytest_cache .ruff_cache

@@ -136,6 +136,16 @@ def test_shows_of_a_token_what_is_public(token: str, shown: str) -> None:
     assert handshake.headers == {b"origin": f"https://{shown} ".encode()}
 
 
+@pytest.mark.parametrize(
+    "name", ["browsold.example", "wsok_a1b2c3d4", "d3Nva1.example"]
+)
+def test_leaves_alone_what_only_begins_like_a_token(name: str) -> None:
+    """A site may be called so."""
+    handshake = read((b"origin", f"https://{name}".encode()), path=f"/{name}/")
+
+    assert (handshake.origin, handshake.path) == (f"https://{name}", f"/{name}/")
+
+
 def test_joins_what_was_sent_in_parts() -> None:
     """Cookies as they are written (RFC 9113, section 8.2.3), all others as lists are."""
     pairs = [(b"cookie", b"a=1"), (b"host", b"a"), (b"cookie", b"b=2"), (b"host", b"b")]

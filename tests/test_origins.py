@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from copy import copy
 from ipaddress import IPv6Address
 from typing import TypeVar
 
@@ -52,6 +53,21 @@ def outcome(parse: Callable[[str], T], text: str) -> T | InvalidOrigin:
 @pytest.mark.parametrize(
     ("value", "origin"),
     [
+        pytest.param(
+            "web+com.example.app-2://localhost",
+            Origin("web+com.example.app-2", "localhost"),
+            id="every character of a scheme",
+        ),
+        pytest.param(
+            f"{'s' * 236}://{'a' * 61}",
+            Origin("s" * 236, "a" * 61),
+            id="300 characters",
+        ),
+        pytest.param(
+            f"https://{'a' * 63}.example",
+            Origin("https", f"{'a' * 63}.example"),
+            id="63 characters of label",
+        ),
         pytest.param(
             "https://app.example.com",
             Origin("https", "app.example.com"),
@@ -210,9 +226,49 @@ def test_reads_what_browsers_send(value: str, origin: Origin) -> None:
             id="uncompressed IPv6",
         ),
         pytest.param(
+            "http://[::ffff:127.0.0.1]",
+            "its IPv6 address isn't in canonical form",
+            id="IPv6 with an IPv4 address, which browsers write in hexadecimal",
+        ),
+        pytest.param(
             "http://127.1",
             "its host ends in a number but isn't an IPv4 address",
             id="short IPv4",
+        ),
+        pytest.param(
+            "http://127.9",
+            "its host ends in a number but isn't an IPv4 address",
+            id="short IPv4, nine",
+        ),
+        pytest.param(
+            "http://127.1.",
+            "its host ends in a number but isn't an IPv4 address",
+            id="short IPv4, root's dot",
+        ),
+        pytest.param(
+            "http://127.0.0.01",
+            "its host ends in a number but isn't an IPv4 address",
+            id="octal IPv4",
+        ),
+        pytest.param(
+            "http://256.0.0.1",
+            "its host ends in a number but isn't an IPv4 address",
+            id="IPv4 above 255",
+        ),
+        pytest.param(
+            "http://0xff",
+            "its host ends in a number but isn't an IPv4 address",
+            id="hexadecimal IPv4",
+        ),
+        pytest.param(
+            "http://app.0x",
+            "its host ends in a number but isn't an IPv4 address",
+            id="hexadecimal nothing, which is zero",
+        ),
+        pytest.param(
+            "http://app.0xf.",
+            "its host ends in a number but isn't an IPv4 address",
+            id="hexadecimal, root's dot",
         ),
         pytest.param(
             "https://" + ".".join(["a" * 49] * 5 + ["abcd"]),
@@ -309,6 +365,8 @@ def test_refuses_other_spellings_of_ipv6(address: IPv6Address) -> None:
     [
         pytest.param(Origin("https", "a.example"), 443, id="https"),
         pytest.param(Origin("http", "a.example"), 80, id="http"),
+        pytest.param(Origin("wss", "a.example"), 443, id="wss"),
+        pytest.param(Origin("ws", "a.example"), 80, id="ws"),
         pytest.param(Origin("https", "a.example", 8443), 8443, id="its own"),
         pytest.param(Origin("tauri", "localhost"), None, id="no default"),
     ],
@@ -707,7 +765,10 @@ def test_normalises_a_pattern_and_says_so(
             "https://a.example:0443", "'0443' isn't a port", "1 to", id="zero ahead"
         ),
         pytest.param(
-            "https://a.example:65536", "65536 is above 65535", "end", id="port 65536"
+            "https://a.example:65536",
+            "port 65536 is above 65535",
+            "Ports end there.",
+            id="port 65536",
         ),
         pytest.param(
             "https://a.example:80*", "'80*' isn't a port", "1 to", id="part of a port"
@@ -901,6 +962,7 @@ def test_refuses_other_patterns_with_a_remedy(
 
     assert problem in caught.value.problem
     assert remedy in caught.value.remedy
+    assert re.fullmatch(r"([A-Z].*\.)?", caught.value.remedy), "a sentence, or none"
 
 
 @pytest.mark.parametrize(
@@ -1107,9 +1169,31 @@ def test_shows_an_invalid_value_escaped() -> None:
     assert str(error) == (r"'https://\xfc\r\n' isn't a valid origin: it has a space")
 
 
-def test_cuts_a_long_invalid_value() -> None:
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [
+        pytest.param(198, "'" + "a" * 198 + "'", id="200 characters, quoted"),
+        pytest.param(199, "'" + "a" * 199 + "…", id="one more"),
+        pytest.param(5000, "'" + "a" * 199 + "…", id="many more"),
+    ],
+)
+def test_cuts_a_long_invalid_value(length: int, shown: str) -> None:
     """Client-sent text cannot fill a log."""
-    error = InvalidOrigin("ü" * 5000, "it has no scheme")
+    error = InvalidOrigin("a" * length, "it has no scheme")
 
-    assert len(str(error)) < 250
-    assert str(error).endswith("isn't a valid origin: it has no scheme")
+    assert str(error) == f"{shown} isn't a valid origin: it has no scheme"
+
+
+def test_an_error_is_the_same_where_it_is_made_anew() -> None:
+    """Copying and pickling call the class with the arguments of the exception."""
+    error = InvalidOrigin("https://a.example/x", "it has a path", "Leave it out.")
+
+    assert error.args == (error.value, error.problem, error.remedy)
+    assert repr(copy(error)) == repr(error)
+
+
+def test_an_error_has_a_remedy_only_where_one_is_given() -> None:
+    """What is wrong is found in the text itself; what was meant is not."""
+    error = InvalidOrigin("https://a.example/x")
+
+    assert (error.problem, error.remedy) == ("it has a path", "")

@@ -5,7 +5,7 @@ The policy: what it allows, why, with what; and how the settings become one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.model import Entry, Request
 from tests.model import decide as decide_slowly
+from wsorigin import policy as module
 from wsorigin.handshake import Handshake
 from wsorigin.patterns import ALL_ORIGINS, OriginPattern
 from wsorigin.policy import Decision, MissingOrigin, Policy, Reason, Rule
@@ -702,20 +703,26 @@ def test_a_rule_allows_what_is_same_origin_on_a_foreign_host(
     assert decision.reason is Reason.LISTED
 
 
+@pytest.mark.parametrize(
+    ("host", "pattern"),
+    [
+        pytest.param("a.own.example", "https://*.own.example", id="wildcard"),
+        pytest.param("own.example", "https://own.example", id="exact"),
+        pytest.param("own.example:8443", "https://own.example:8443", id="exact port"),
+    ],
+)
 def test_no_rule_allows_a_rewritten_origin(
-    policy_of: PolicyOf, handshake: HandshakeOf
+    host: str, pattern: str, policy_of: PolicyOf, handshake: HandshakeOf
 ) -> None:
     """The header is not the browser's, so nothing it says counts."""
-    policy = policy_of("https://*.own.example", "https://own.example")
-    seen = handshake(
-        "https://a.own.example", "a.own.example", sec_fetch_site="cross-site"
+    policy = policy_of(
+        "https://*.own.example", "https://own.example", "https://own.example:8443"
     )
+    seen = handshake(f"https://{host}", host, sec_fetch_site="cross-site")
     explanation = policy.explain(seen)
 
     assert explanation.decision.reason is Reason.ORIGIN_REWRITTEN
-    assert [str(rule.pattern) for rule in explanation.matches] == [
-        "https://*.own.example"
-    ]
+    assert [str(rule.pattern) for rule in explanation.matches] == [pattern]
     assert explanation.nearest is None
 
 
@@ -754,6 +761,32 @@ def test_rules_are_equal_by_what_they_say(other: object) -> None:
     assert same == rule != other
     assert {rule, same} == {rule}
     assert "a.example" in repr(rule)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param(
+            {"pattern": OriginPattern.parse("https://b.example")}, id="pattern"
+        ),
+        pytest.param({"source": "other"}, id="source"),
+        pytest.param({"credentials": True}, id="credentials"),
+        pytest.param({"audience": "chat"}, id="audience"),
+        pytest.param({"reason": Reason.WILDCARD}, id="reason"),
+    ],
+)
+def test_replaces_what_is_named_and_keeps_the_rest(changes: dict[str, Any]) -> None:
+    """A changed copy grants no more than was said."""
+    said = {
+        "pattern": OriginPattern.parse("https://a.example"),
+        "source": "test",
+        "credentials": False,
+        "audience": "prices",
+        "reason": Reason.DEBUG_LOOPBACK,
+    }
+
+    assert Rule(**said).replace(**changes) == Rule(**said | changes)
 
 
 @pytest.mark.parametrize(
@@ -798,8 +831,11 @@ def test_the_more_specific_rule_is_named(handshake: HandshakeOf) -> None:
         "https://a-b.app.example",
         "https://a-b.app.example:*",
         "https://a-*.app.example",
+        "https://a-*.app.example:*",
         "https://*.app.example",
+        "https://*.app.example:*",
         "https://*.example",
+        "https://*.example:*",
     ]
     rules = [Rule(OriginPattern.parse(text), text) for text in texts]
     rules.append(Rule(OriginPattern.for_regex("https://.*"), "regex"))
@@ -832,8 +868,10 @@ def test_the_deciding_rule_is_explained_first(handshake: HandshakeOf) -> None:
         pytest.param("prices", "prices", True, id="equal"),
         pytest.param("prices", "", False, id="an endpoint without"),
         pytest.param("prices", "chat", False, id="another"),
+        pytest.param("prices", "listed", False, id="another, named like a reason"),
     ],
 )
+@pytest.mark.parametrize("credentials", [True, False])
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -846,16 +884,22 @@ def test_the_deciding_rule_is_explained_first(handshake: HandshakeOf) -> None:
 )
 def test_a_rule_with_an_audience_matches_only_that(
     pattern: OriginPattern,
+    credentials: bool,
     rule_audience: str,
     audience: str,
     allowed: bool,
     handshake: HandshakeOf,
 ) -> None:
     """An origin trusted for one endpoint is a stranger to the others."""
-    policy = Policy([Rule(pattern, "test", audience=rule_audience)])
+    rule = Rule(pattern, "test", credentials, rule_audience)
+    policy = Policy([rule])
+    decision = policy.decide(handshake(), audience)
+    explanation = policy.explain(handshake(), audience)
 
-    assert policy.decide(handshake(), audience).allowed is allowed
-    assert len(policy.explain(handshake(), audience).matches) == allowed
+    assert decision.allowed is allowed
+    assert decision.credentials is (allowed and rule.credentials)
+    assert explanation.decision == decision
+    assert len(explanation.matches) == allowed
 
 
 def test_null_can_have_an_audience(handshake: HandshakeOf) -> None:
@@ -926,10 +970,40 @@ def test_null_can_have_an_audience(handshake: HandshakeOf) -> None:
             id="below an exact rule",
         ),
         pytest.param(
+            ["https://app.example"],
+            "https://a.app.example",
+            "https://app.example (test[0]) does not cover this name below it",
+            id="right below an exact rule",
+        ),
+        pytest.param(
             ["https://pr-*.app.example"],
             "https://www.app.example",
             "https://pr-*.app.example (test[0]) does not cover this name below it",
             id="another label",
+        ),
+        pytest.param(
+            ["https://pr-*.app.example"],
+            "https://longer.app.example",
+            "https://pr-*.app.example (test[0]) does not cover this name below it",
+            id="another, longer label",
+        ),
+        pytest.param(
+            ["https://a*b.app.example"],
+            "https://a-c.app.example",
+            "https://a*b.app.example (test[0]) does not cover this name below it",
+            id="a label that only begins alike",
+        ),
+        pytest.param(
+            ["https://a*b.app.example"],
+            "https://ab.app.example",
+            "https://a*b.app.example (test[0]) does not cover this name below it",
+            id="nothing for the star",
+        ),
+        pytest.param(
+            ["https://pr-*.app.example"],
+            "https://pr-1.www.app.example",
+            "https://pr-*.app.example (test[0]) does not cover this name below it",
+            id="a label further down",
         ),
         pytest.param(
             ["https://*.app.example:8443"],
@@ -954,6 +1028,12 @@ def test_null_can_have_an_audience(handshake: HandshakeOf) -> None:
             "https://app.example.evil.test",
             "https://app.example (test[0]) only begins alike: the name goes on with .evil.test",
             id="a trusted name in front",
+        ),
+        pytest.param(
+            ["https://app.example"],
+            "https://app.example.test",
+            "https://app.example (test[0]) only begins alike: the name goes on with .test",
+            id="a trusted name and one label",
         ),
         pytest.param(
             ["https://web.app.example"],
@@ -1005,6 +1085,17 @@ def test_the_nearest_rule_may_be_for_another_audience(
     )
 
 
+def test_a_rule_for_all_audiences_does_not_differ_in_that(
+    policy_of: PolicyOf, handshake: HandshakeOf
+) -> None:
+    """What an endpoint is for is no difference to a rule that does not ask."""
+    explanation = policy_of("https://app.example:8443").explain(handshake(), "chat")
+
+    assert str(explanation.nearest) == (
+        "https://app.example:8443 (test[0]) differs only in the port (8443)"
+    )
+
+
 def test_a_rule_for_another_audience_and_port_differs_in_both(
     handshake: HandshakeOf,
 ) -> None:
@@ -1028,6 +1119,27 @@ def test_finds_the_nearest_among_many_rules_of_a_host(
     assert str(nearest) == (
         "http://app.example:2000 (test[0]) differs only in the port (2000)"
     )
+
+
+@pytest.mark.parametrize(
+    ("others", "nearest"),
+    [
+        pytest.param(19, "https://app.example:8443", id="the twentieth"),
+        pytest.param(20, "http://app.example:2000", id="the twenty-first"),
+    ],
+)
+def test_remembers_twenty_rules_of_a_host(
+    others: int, nearest: str, policy_of: PolicyOf, handshake: HandshakeOf
+) -> None:
+    """As many as explain anything; a host in more of them costs no more memory."""
+    policy = policy_of(
+        *(f"http://app.example:{2000 + number}" for number in range(others)),
+        "https://app.example:8443",
+    )
+    found = policy.explain(handshake("https://app.example")).nearest
+
+    assert found
+    assert str(found.rule.pattern) == nearest
 
 
 @pytest.mark.parametrize(
@@ -1076,6 +1188,16 @@ def test_an_endpoint_adds_its_rules_to_the_site_s(
         "https://site.example (test[0]) differs only in the scheme (https)"
     )
     assert [rule.source for rule in policy.rules] == ["list", "test[0]", "test[1]"]
+
+
+@pytest.mark.parametrize("with_site", [True, False])
+def test_an_endpoint_keeps_what_is_said_of_the_site(with_site: bool) -> None:
+    """Its hosts, its proxies, and what becomes of clients without an origin."""
+    site = Policy(site=Site(("testserver",)), missing=MissingOrigin.ALLOW)
+    policy = site.narrowed_to([], with_site=with_site)
+
+    assert policy.site == site.site
+    assert policy.decide(Handshake("/ws/", None))
 
 
 def test_an_endpoint_can_leave_the_site_s_rules_out(
@@ -1149,6 +1271,138 @@ def test_the_fingerprint_knows_a_regex_s_flags() -> None:
         Handshake("/", "https://a")
     )
     assert plain.fingerprint != folding.fingerprint
+
+
+# What a policy remembers.
+
+
+def asked(
+    policy: Policy,
+    path: str = "/ws/",
+    scheme: str = "ws",
+    audience: str = "",
+    subprotocols: Sequence[str] = (),
+    **headers: str,
+) -> tuple[Handshake, Decision]:
+    """Ask for an answer as the guard does."""
+    told = {"origin": "https://app.example", "host": "app.example", **headers}
+    return policy.answer(
+        {"path": path, "scheme": scheme, "subprotocols": list(subprotocols)},
+        {name.replace("_", "-").encode(): told[name].encode() for name in told},
+        audience,
+    )
+
+
+def remembering() -> Policy:
+    """Make a policy that looks at all that a decision can look at."""
+    site = Site(
+        ("app.example",),
+        proxy_ssl_header=(b"x-forwarded-proto", "https"),
+        use_forwarded_host=True,
+        use_forwarded_port=True,
+    )
+    pattern = OriginPattern.parse("https://app.example")
+    rules = [Rule(pattern, "test", audience="prices")]
+    return Policy(rules, site=site, same_origin=True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"path": "/other/"}, id="path"),
+        pytest.param({"scheme": "wss"}, id="scheme"),
+        pytest.param({"audience": "prices"}, id="audience"),
+        pytest.param({"subprotocols": ["chat"]}, id="subprotocol"),
+        pytest.param({"origin": "https://evil.example"}, id="origin"),
+        pytest.param({"host": "app.example"}, id="host"),
+        pytest.param({"sec_fetch_site": "cross-site"}, id="Fetch Metadata"),
+        pytest.param({"x_forwarded_proto": "https"}, id="scheme at the proxy"),
+        pytest.param({"x_forwarded_host": "other.example"}, id="host at the proxy"),
+        pytest.param({"x_forwarded_port": "8080"}, id="port at the proxy"),
+    ],
+)
+def test_no_answer_is_that_to_another_question(other: dict[str, Any]) -> None:
+    """What was remembered of one handshake never decides about one that differs."""
+    usual = {"host": "testserver"}
+    policy = remembering()
+    first = asked(policy, **usual)
+
+    assert asked(policy, **usual)[0] is first[0]
+    assert asked(policy, **usual | other) == asked(remembering(), **usual | other)
+    assert asked(policy, **usual | other) != first
+
+
+@pytest.mark.parametrize(
+    ("question", "remembered"),
+    [
+        pytest.param({}, True, id="usual"),
+        pytest.param({"path": "/" * 300}, True, id="300 characters"),
+        pytest.param({"path": "/" * 301}, False, id="301 characters"),
+        pytest.param({"subprotocols": ["a"] * 7}, True, id="ten parts"),
+        pytest.param({"subprotocols": ["a"] * 8}, False, id="eleven parts"),
+        pytest.param({"subprotocols": ["a" * 301]}, False, id="a long subprotocol"),
+        pytest.param({"host": "a" * 301}, False, id="a long header"),
+        pytest.param(
+            {"path": "/wsok_12345678secret/"}, False, id="a token in the path"
+        ),
+        pytest.param(
+            {"origin": "https://wsok_12345678secret"}, False, id="a token in the origin"
+        ),
+        pytest.param({"cookie": "a" * 301}, True, id="what no decision looks at"),
+    ],
+)
+def test_remembers_nothing_long_and_nothing_secret(
+    question: dict[str, Any], remembered: bool
+) -> None:
+    """Strangers cannot fill the memory, and no token stays there."""
+    policy = remembering()
+    first, again = asked(policy, **question), asked(policy, **question)
+
+    assert first == again
+    assert (first[0] is again[0]) is remembered
+
+
+@pytest.mark.parametrize(
+    ("memory", "question", "bound"),
+    [
+        pytest.param(
+            "_rulings",
+            {"origin": "https://{}.example"},
+            module._MAX_RULINGS,
+            id="origins",
+        ),
+        pytest.param("_answers", {"path": "/{}/"}, module._MAX_ANSWERS, id="questions"),
+    ],
+)
+def test_what_it_remembers_has_a_bound(
+    memory: str, question: dict[str, str], bound: int
+) -> None:
+    """However many origins and addresses a stranger makes up."""
+    policy, sizes = remembering(), set()
+    for number in range(2 * bound):
+        asked(policy, **{name: question[name].format(number) for name in question})
+        sizes.add(len(getattr(policy, memory)))
+
+    assert max(sizes) == bound
+
+
+@pytest.mark.parametrize(
+    ("origin", "remembered"),
+    [
+        pytest.param("https://" + "a" * 292, True, id="300 characters"),
+        pytest.param("https://" + "a" * 293, False, id="301 characters"),
+        pytest.param("null", False, id="null"),
+        pytest.param("https://a.example,https://b.example", False, id="multiple"),
+    ],
+)
+def test_only_what_costs_time_to_read_is_remembered(
+    origin: str, remembered: bool, policy_of: PolicyOf, handshake: HandshakeOf
+) -> None:
+    """Headers as long as no origin is are refused unread, and forgotten."""
+    policy = policy_of()
+
+    assert not policy.decide(handshake(origin))
+    assert len(policy._rulings) == remembered
 
 
 # From the settings to the policy.

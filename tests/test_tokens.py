@@ -12,12 +12,14 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.test import override_settings
 from django.utils import timezone
+from django.utils.connection import ConnectionDoesNotExist
 
 from wsorigin import tokens
 from wsorigin.credentials import Secret, TokenKind
@@ -32,6 +34,7 @@ from wsorigin.tokens import (
     Verified,
     averify,
     disconnect,
+    find,
     inspect,
     mint,
     mint_ticket,
@@ -200,6 +203,69 @@ def test_refuses_what_does_not_fit_together(
 
     assert set(refused.value.message_dict) == fields
     assert not ConnectionToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        pytest.param(
+            TokenKind.TICKET,
+            {},
+            {"kind": "Tickets are fetched from the ticket endpoint, not minted."},
+            id="a ticket",
+        ),
+        pytest.param(
+            TokenKind.SECRET,
+            {"name": ""},
+            {"name": "Say who holds it, and what for."},
+            id="no name",
+        ),
+        pytest.param(
+            TokenKind.SECRET,
+            {"expires_in": None},
+            {
+                "expires_at": "A token has to expire, or WSORIGIN_TOKENS_MUST_EXPIRE "
+                "has to be False."
+            },
+            id="no end",
+        ),
+        pytest.param(
+            TokenKind.SECRET,
+            {"expires_in": -SECOND},
+            {"expires_at": "This is in the past. Choose a later time."},
+            id="the past",
+        ),
+        pytest.param(
+            TokenKind.PUBLISHABLE,
+            {"user": True},
+            {
+                "user": "A publishable token stands in pages for all to read, so it "
+                "names an integration and never a person. Leave the owner empty.",
+                "origins": "A publishable token is bound to origins. Name the sites "
+                "whose pages it stands in.",
+            },
+            id="publishable",
+        ),
+    ],
+)
+def test_says_what_does_not_fit(
+    kind: TokenKind, options: dict[str, Any], said: dict[str, str], ada: User
+) -> None:
+    """Each field has a sentence that tells what to write there instead."""
+    given = {"name": "n", "expires_in": DAY, **options}
+    given["user"] = ada if options.get("user") else None
+    with pytest.raises(ValidationError) as refused:
+        mint(kind, **given)
+
+    assert refused.value.message_dict == {field: [said[field]] for field in said}
+
+
+def test_a_token_that_nobody_named_is_refused(ada: User) -> None:
+    """There is no name but that which somebody gives."""
+    with pytest.raises(ValidationError) as refused:
+        mint(TokenKind.SECRET, user=ada, expires_in=DAY)
+
+    assert set(refused.value.message_dict) == {"name"}
 
 
 def test_a_token_may_last_for_ever_only_where_the_setting_says_so(ada: User) -> None:
@@ -466,6 +532,19 @@ def test_notes_the_last_use_once_a_minute(
     assert token.previous_used_at is None
 
 
+def test_of_two_uses_at_once_one_is_noted(
+    secret_token: tuple[ConnectionToken, str],
+) -> None:
+    """Who has read the row before the other wrote the time writes none himself."""
+    token, text = secret_token
+    verify(Secret.parse(text), None)
+    first = ConnectionToken.objects.get().last_used_at
+    assert token.last_used_at is None
+    tokens._note_use(token, Secret.parse(text))
+
+    assert ConnectionToken.objects.get().last_used_at == first
+
+
 def test_a_denied_use_is_not_noted(secret_token: tuple[ConnectionToken, str]) -> None:
     """It was used when it opened something."""
     token, text = secret_token
@@ -506,6 +585,16 @@ async def test_verifies_from_an_event_loop() -> None:
 
     assert await averify(secret, None) == Verified(token)
     assert await averify(Secret.new(TokenKind.SECRET), None) is Reason.TOKEN_UNKNOWN
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_ticket_opens_without_its_session_from_an_event_loop() -> None:
+    """A cookie that did not come along is not another session's."""
+    ada = await User.objects.acreate(username="ada")
+    key = await sync_to_async(make_session)()
+    ticket = await sync_to_async(mint_ticket)(ada, origin=None, session_key=key)
+
+    assert await averify(Secret.parse(ticket[1]), None) == Verified(ticket[0], key)
 
 
 def test_what_was_verified_shows_no_secret(ada: User) -> None:
@@ -560,6 +649,7 @@ def test_rotates_at_once(secret_token: tuple[ConnectionToken, str]) -> None:
     assert reason_of(new) == token
     row = ConnectionToken.objects.get()
     assert (row.previous_digest, row.previous_used_at) == ("", used)
+    assert row.previous_expires_at is None
     assert not row.is_rotating
     assert row.digest == token.digest == Secret.parse(new).digest
 
@@ -588,6 +678,28 @@ def test_rotates_with_overlap(secret_token: tuple[ConnectionToken, str]) -> None
     assert reason_of(old) is Reason.TOKEN_EXPIRED
     assert reason_of(new) == token
     assert not ConnectionToken.objects.get().is_rotating
+
+
+def test_tells_of_a_rotation(
+    secret_token: tuple[ConnectionToken, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The token, never its secrets, and for how long both count."""
+    caplog.set_level(logging.INFO, "wsorigin")
+    token, _ = secret_token
+    rotate(token, timedelta(hours=1))
+
+    assert caplog.messages == [f"rotated token={token.public_id} overlap=1:00:00"]
+
+
+@pytest.mark.parametrize("overlap", [SECOND, timedelta(days=30)])
+def test_both_secrets_count_during_an_overlap(
+    overlap: timedelta, secret_token: tuple[ConnectionToken, str]
+) -> None:
+    """As long as is asked for, thirty days at most."""
+    token, old = secret_token
+    new = rotate(token, overlap)
+
+    assert reason_of(old) == reason_of(new) == token
 
 
 def test_a_second_rotation_ends_the_first_secret(
@@ -620,9 +732,11 @@ def test_refuses_an_overlap_out_of_bounds(
 ) -> None:
     """From nothing to thirty days."""
     token, text = secret_token
-    with pytest.raises(ValidationError, match="30 days"):
+    with pytest.raises(ValidationError) as refused:
         rotate(token, overlap)
 
+    assert refused.value.code == "overlap"
+    assert refused.value.messages == ["The overlap is from nothing to 30 days."]
     assert reason_of(text) == token
 
 
@@ -639,10 +753,14 @@ def test_refuses_to_rotate_what_has_ended(
     else:
         token, _ = mint_ticket(ada, origin=APP)
     digest = token.digest
-    with pytest.raises(ValidationError, match=token.public_id):
+    with pytest.raises(ValidationError) as refused:
         rotate(token)
     token.refresh_from_db()
 
+    assert refused.value.code == "ended"
+    assert refused.value.messages == [
+        f"{token} can't be rotated: it is a ticket, or has ended."
+    ]
     assert token.digest == digest
 
 
@@ -667,6 +785,18 @@ def test_revokes_once(
     assert caplog.messages == [f"revoked token={token.public_id}"]
 
 
+def test_a_reason_is_asked_of_nobody(
+    secret_token: tuple[ConnectionToken, str],
+) -> None:
+    """Without one none is stored; and nothing else of the object at hand changes."""
+    token, _ = secret_token
+    token.name = "not saved yet"
+    revoke(token)
+
+    assert ConnectionToken.objects.get().revoke_reason == token.revoke_reason == ""
+    assert token.name == "not saved yet"
+
+
 def test_a_long_reason_is_cut(secret_token: tuple[ConnectionToken, str]) -> None:
     """Rather than a token that is not revoked."""
     token, _ = secret_token
@@ -683,9 +813,9 @@ def told() -> Iterator[list[tuple[str, Any]]]:
     def receive(what: str, key: Any, **_: Any) -> None:
         said.append((what, key))
 
-    standing_changed.connect(receive)
+    standing_changed.connect(receive, ConnectionToken)
     yield said
-    standing_changed.disconnect(receive)
+    standing_changed.disconnect(receive, ConnectionToken)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -703,6 +833,12 @@ def test_tells_of_the_end_after_the_commit(ada: User, told: list[Any]) -> None:
     assert told == [("token", token.pk)]
     revoke(token)
     assert told == [("token", token.pk)]
+
+
+def test_waits_for_the_commit_of_the_database_that_changed() -> None:
+    """Which may be another one than the default."""
+    with pytest.raises(ConnectionDoesNotExist):
+        tokens.announce("token", 1, "elsewhere")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -724,7 +860,7 @@ def test_orders_to_disconnect(ada: User, told: list[Any]) -> None:
     ]
     assert [str(row) for row in rows] == [str(ada.pk), str(token.pk), APP]
     assert told == [("disconnection", 0)] * 3
-    with pytest.raises(ValueError, match="name a user, a token or an origin"):
+    with pytest.raises(ValueError, match=r"^name a user, a token or an origin$"):
         disconnect()
     with pytest.raises(InvalidOrigin):
         disconnect(origin="app.example")
@@ -932,6 +1068,19 @@ def test_a_ticket_of_who_is_gone_opens_nothing(what: str, ada: User) -> None:
     assert reason_of(text) is expected
 
 
+@pytest.mark.parametrize("field", ["used_at", "revoked_at", "expires_at"])
+def test_what_ends_a_ticket_while_it_is_verified_counts(field: str, ada: User) -> None:
+    """Read as good, it is used up only if it is good still."""
+    token, text = mint_ticket(ada, origin=None)
+    secret = Secret.parse(text)
+    found = find(secret)
+    assert found
+    change(token, **{field: timezone.now()})
+
+    assert tokens._redeem(found, secret, "") is Reason.TOKEN_USED
+    assert (ConnectionToken.objects.get().used_at is None) is (field != "used_at")
+
+
 def test_a_ticket_is_bound_to_the_session_that_fetched_it(ada: User) -> None:
     """Beside another session's cookie it opens nothing; beside its own, or none, it does."""
     own, other = make_session(), make_session()
@@ -1000,6 +1149,16 @@ def test_there_are_so_many_tickets_at_once(ada: User) -> None:
         last.delete()
 
     assert MAX_OUTSTANDING == 20
+
+
+def test_tokens_are_no_tickets(ada: User) -> None:
+    """Nor counted among those that wait to be used, nor deleted with the old ones."""
+    for _ in range(MAX_OUTSTANDING):
+        token, _ = mint(TokenKind.SECRET, name="n", user=ada, expires_in=DAY)
+    change(token, expires_at=timezone.now() - DAY)
+    mint_ticket(ada, origin=None)
+
+    assert ConnectionToken.objects.filter(pk=token.pk).exists()
 
 
 def test_old_tickets_go_when_new_ones_come(ada: User) -> None:
