@@ -187,9 +187,9 @@ class OriginGuard:
                 # An outer guard has verified it, and used up a ticket.
                 reason = misplaced(token, handshake.origin, audience)
                 decision = Decision(False, reason) if reason else decision
-                if outer and outer.connection:
-                    # Behind a report-only guard, this one ends it with its session.
-                    session_key = outer.connection.claim.session_key
+                # Behind a report-only guard, this one ends it with its session.
+                held = outer.connection if outer else None
+                session_key = (held.claim if held else NOTHING).session_key
             elif credential and decision.allowed:
                 verified = await self.verify(credential, handshake, audience, headers)
                 if isinstance(verified, Reason):
