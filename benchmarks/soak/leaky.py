@@ -18,6 +18,6 @@ kept: Final[list[Any]] = []
 
 async def application(scope: Scope, receive: Any, send: Any) -> None:
     """Keep some copies of each scope, and a file open."""
-    kept.append([dict(scope) for _ in range(20)])
+    kept.append([dict(scope) for _ in range(60)])
     kept.append(os.open(os.devnull, os.O_RDONLY))
     await site.application(scope, receive, send)
