@@ -168,6 +168,7 @@ class OriginGuard:
         credential = find_credential(scope, headers)
         handshake, decision = policy.answer(scope, headers, audience)
         outer: Admission | None = scope.get("wsorigin")
+        connection = outer.connection if outer else None
         offered = scope.get("subprotocols")
         token, session_key, is_preflight = None, "", False
         if outer or credential or offered or self.require_token or self.subprotocols:
@@ -188,8 +189,7 @@ class OriginGuard:
                 reason = misplaced(token, handshake.origin, audience)
                 decision = Decision(False, reason) if reason else decision
                 # Behind a report-only guard, this one ends it with its session.
-                held = outer.connection if outer else None
-                session_key = (held.claim if held else NOTHING).session_key
+                session_key = connection.claim.session_key if connection else ""
             elif credential and decision.allowed:
                 verified = await self.verify(credential, handshake, audience, headers)
                 if isinstance(verified, Reason):
@@ -224,7 +224,6 @@ class OriginGuard:
                 return None
         if offered:
             send = negotiating(send, self.subprotocol_for(handshake, scope))
-        connection = outer.connection if outer else None
         own: Connection | None = None
         if decision.allowed:
             terms = shared_terms(origins, self.name, audience)
@@ -241,8 +240,8 @@ class OriginGuard:
                 connection = own = Connection(
                     handshake, terms, receive, send, claim, enforced
                 )
-        withheld = not decision.credentials and (
-            enforced or (outer is not None and outer.withheld)
+        withheld = (enforced and not decision.credentials) or bool(
+            outer and outer.withheld
         )
         admission = Admission(
             handshake, decision, enforced, token, connection, withheld

@@ -135,7 +135,7 @@ class Connection:
 
     async def settle(self) -> None:
         """
-        Wait a moment for the server to take the close of `close`, if there was one.
+        Wait a moment for the server to take our close, if there was one.
 
         Where an application ends before that, granian closes the socket itself, and the
         client sees no code. On uvicorn taking it means to wait for the peer's answer,
