@@ -21,7 +21,7 @@ from django.test import Client, override_settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wsorigin import guard as guard_module
+from wsorigin import announcing, hooks
 from wsorigin.admission import Admission
 from wsorigin.consumers import GuardedWebsocketConsumer
 from wsorigin.denial import Message, Receive, Send
@@ -479,7 +479,7 @@ async def test_a_hook_that_hangs_trusts_nobody(
     kind: str, app: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server waits for a handshake so long and no longer."""
-    monkeypatch.setattr(guard_module, "_HOOK_PATIENCE", 0.05)
+    monkeypatch.setattr(hooks, "_PATIENCE", 0.05)
     release = threading.Event()
 
     def hangs(scope: Scope) -> list[str]:
@@ -1137,7 +1137,9 @@ def events() -> Iterator[asyncio.Queue[dict[str, Any]]]:
 
 async def announced() -> None:
     """Wait until all receivers are done."""
-    await asyncio.gather(*guard_module._announcements[asyncio.get_running_loop()])
+    await asyncio.gather(
+        *announcing._pending[asyncio.get_running_loop(), handshake_checked]
+    )
 
 
 @pytest.mark.usefixtures("listed")
@@ -1290,14 +1292,14 @@ async def test_receivers_that_cannot_keep_up_lose_events(app: Recorder) -> None:
 
     async def receive(**said: Any) -> None:
         started.append(said["handshake"])
-        if len(started) == guard_module._MAX_PENDING_SIGNALS:
+        if len(started) == announcing._MAX_PENDING:
             full.set()
         await release.wait()
 
     handshake_checked.connect(receive)
     try:
         headers = [(b"origin", APP.encode())]
-        for _ in range(guard_module._MAX_PENDING_SIGNALS + 100):
+        for _ in range(announcing._MAX_PENDING + 100):
             await run(OriginGuard(app), headers=headers)
         await asyncio.wait_for(full.wait(), 5)
     finally:
@@ -1305,8 +1307,8 @@ async def test_receivers_that_cannot_keep_up_lose_events(app: Recorder) -> None:
         release.set()
         await announced()
 
-    assert len(app.scopes) == guard_module._MAX_PENDING_SIGNALS + 100
-    assert len(started) == guard_module._MAX_PENDING_SIGNALS
+    assert len(app.scopes) == announcing._MAX_PENDING + 100
+    assert len(started) == announcing._MAX_PENDING
 
 
 @pytest.mark.usefixtures("listed")
@@ -1475,7 +1477,7 @@ def test_what_an_ended_loop_left_unfinished_takes_no_place(
     app: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server's loop ends with its process; those of ``async_to_sync`` do not."""
-    monkeypatch.setattr(guard_module, "_MAX_PENDING_SIGNALS", 1)
+    monkeypatch.setattr(announcing, "_MAX_PENDING", 1)
     told: list[asyncio.Event] = []
 
     async def receive(**said: Any) -> None:
@@ -1496,7 +1498,10 @@ def test_what_an_ended_loop_left_unfinished_takes_no_place(
         loop.run_until_complete(handshake())
         loop.close()
 
-    assert [loop in guard_module._announcements for loop in loops] == [False, True]
+    assert [(loop, handshake_checked) in announcing._pending for loop in loops] == [
+        False,
+        True,
+    ]
     gc.collect()
 
 

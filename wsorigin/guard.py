@@ -6,16 +6,12 @@ It reads, asks the policy, answers and tells. It compares no origins itself.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Final
 
-from asgiref.sync import ThreadSensitiveContext
-
 from .admission import Admission, negotiating, restrict
+from .announcing import announce
 from .audit import audit
 from .conf import conf
 from .credentials import Credential, find_credential
@@ -30,6 +26,7 @@ from .handshake import (
     Scope,
     read_headers,
 )
+from .hooks import as_audience, as_origins, run_hook
 from .live import NOTHING, Claim, Connection, Watcher, claim_for, shared_terms, watch
 from .models import ConnectionToken
 from .policy import Decision, Explanation, MissingOrigin, Policy, Reason
@@ -37,7 +34,6 @@ from .preflight import answer_preflight, is_for_page
 from .refresh import aget_policy, policy_in_memory
 from .sessions import may_have_session, session_key_in
 from .signals import handshake_checked
-from .threads import Threads
 from .tokens import Verified, averify, misplaced
 
 logger = logging.getLogger(__name__)
@@ -50,10 +46,6 @@ AudienceHook = Callable[[Scope], str | Awaitable[str]]
 Admitted = tuple[Scope, Receive, Send, Connection | None, Watcher | None]
 
 _VOUCHED: Final = Decision(True, Reason.TOKEN)
-_MAX_PENDING_SIGNALS: Final = 1000
-# Daphne gives an application five seconds for a handshake.
-_HOOK_PATIENCE: Final = 3.0
-_hooks: Final = Threads("wsorigin-hooks", 4, most=200, patience=None)
 
 
 class OriginGuard:
@@ -204,7 +196,13 @@ class OriginGuard:
             conf.WSORIGIN_REPORT_ONLY if report_only is None else report_only
         )
         if handshake_checked.receivers:
-            announce(handshake, decision, enforced=enforced)
+            announce(
+                handshake_checked,
+                OriginGuard,
+                handshake=handshake,
+                decision=decision,
+                enforced=enforced,
+            )
         if not decision.allowed:
             record_denial(policy, handshake, audience, decision, enforced=enforced)
             if enforced or is_preflight:  # the application sees no preflight
@@ -384,30 +382,6 @@ class OriginGuard:
         return common
 
 
-async def run_hook(
-    hook: Callable[[Scope], Any], scope: Scope, *, then: Callable[[Any], Any]
-) -> Any:
-    """
-    Call a consumer's hook, and ``then`` on what it returns.
-
-    A plain function runs in a thread, so that it may use the ORM; so does ``then``,
-    since a queryset asks the database only when it is read. The thread is one of our
-    own: a hook that hangs would otherwise hold up every consumer of the process.
-
-    Raises TimeoutError where that takes longer than three seconds.
-    """
-
-    def call() -> Any:
-        result = hook(scope)
-        return result if isawaitable(result) else then(result)
-
-    async with asyncio.timeout(_HOOK_PATIENCE):
-        if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
-            return then(await hook(scope))
-        result = await _hooks.ask(contextvars.copy_context().run, call)
-        return then(await result) if isawaitable(result) else result
-
-
 failures: Final = RateLimit(burst=20, per_second=0.2)
 
 
@@ -458,49 +432,3 @@ def record_denial(
             policy.fingerprint,
             enforced=enforced,
         )
-
-
-def as_origins(origins: Any) -> tuple[str, ...] | None:
-    """Return what a hook gave as a list of origins; raises TypeError where it is none."""
-    if origins is None:
-        return None
-    if not isinstance(origins, (str, bytes, Mapping)):
-        listed = tuple(origins)
-        if all(isinstance(origin, str) for origin in listed):
-            return listed
-    raise TypeError(f"origins have to be a list of strings, not {origins!r}")
-
-
-def as_audience(audience: Any) -> str:
-    """Return what a hook gave as an audience; None is none."""
-    return "" if audience is None else str(audience)
-
-
-# By loop, since one that was closed discards no task that it left unfinished.
-_announcements: Final[dict[asyncio.AbstractEventLoop, set[asyncio.Task[None]]]] = {}
-
-
-def announce(handshake: Handshake, decision: Decision, *, enforced: bool) -> None:
-    """Send `handshake_checked` from a task of its own."""
-    loop = asyncio.get_running_loop()
-    pending = _announcements.get(loop)
-    if pending is None:
-        for other in [one for one in list(_announcements) if one.is_closed()]:
-            _announcements.pop(other, None)  # another thread may have done it
-        pending = _announcements[loop] = set()
-    if len(pending) >= _MAX_PENDING_SIGNALS:
-        # Receivers that cannot keep up lose events; the handshakes go on.
-        return
-    task = loop.create_task(
-        _announce(handshake=handshake, decision=decision, enforced=enforced),
-        context=contextvars.Context(),
-    )
-    pending.add(task)
-    task.add_done_callback(pending.discard)
-
-
-async def _announce(**what: Any) -> None:
-    # In a context of its own, plain receivers run in a thread of their own: one that
-    # hangs would otherwise block the thread that sync consumers and the ORM share.
-    async with ThreadSensitiveContext():
-        await handshake_checked.asend_robust(OriginGuard, **what)

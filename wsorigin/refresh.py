@@ -8,7 +8,6 @@ settings say is the sources' business.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import threading
 import time
@@ -17,10 +16,10 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Final
 
-from asgiref.sync import ThreadSensitiveContext
 from django.core.signals import setting_changed
 from django.db import DatabaseError, close_old_connections, connections
 
+from .announcing import announce
 from .conf import conf
 from .database import Database, database_version, in_words, let_go, read_database
 from .policy import Policy
@@ -139,7 +138,7 @@ class CurrentPolicy:
         """Make the policy of the settings as they are and of what was last read."""
         policy, change = self._compile()
         if change:
-            _announce(**change)
+            _tell_of_change(**change)
         return policy
 
     def _compile(self) -> tuple[Policy, dict[str, str]]:
@@ -232,7 +231,7 @@ class CurrentPolicy:
             close_old_connections()
         if change:
             # Last, so that a receiver who asks for the policy does not wait for this.
-            _announce(**change)
+            _tell_of_change(**change)
 
     def _is_stale(self) -> bool:
         known = self._database
@@ -245,16 +244,12 @@ class CurrentPolicy:
         )
 
 
-def _announce(**fingerprints: str) -> None:
+def _tell_of_change(**fingerprints: str) -> None:
     """Send `policy_changed`; nobody waits for its receivers, not even the next look."""
     if not policy_changed.receivers:
         return
     if _on_event_loop():
-        task = asyncio.get_running_loop().create_task(
-            _atell(fingerprints), context=contextvars.Context()
-        )
-        _announcements.add(task)
-        task.add_done_callback(_announcements.discard)
+        announce(policy_changed, Policy, **fingerprints)
     elif _telling.acquire(blocking=False):
         # Receivers that cannot keep up miss changes; the policy itself misses none.
         threading.Thread(
@@ -270,12 +265,6 @@ def _tell(fingerprints: dict[str, str]) -> None:
         _telling.release()
 
 
-async def _atell(fingerprints: dict[str, str]) -> None:
-    # As in the guard: not in the thread that sync consumers and the ORM share.
-    async with ThreadSensitiveContext():
-        await policy_changed.asend_robust(Policy, **fingerprints)
-
-
 def _on_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
@@ -284,7 +273,6 @@ def _on_event_loop() -> bool:
     return True
 
 
-_announcements: Final[set[asyncio.Task[Any]]] = set()
 _telling: Final = threading.Semaphore(_MAX_TELLING)
 
 current: Final = CurrentPolicy()
