@@ -256,7 +256,7 @@ _numbers: Final = count(1)
 def postgresql() -> Iterator[PostgreSQL]:
     """Run a PostgreSQL server; skip where there is none, though never in CI."""
     programs = postgresql_programs()
-    if programs is None:  # pragma: no cover
+    if programs is None:  # pragma: no cover  # not in CI
         missing("no PostgreSQL server is installed (Debian: postgresql)")
     server = PostgreSQL.make(programs)
     try:
@@ -270,7 +270,7 @@ def postgresql() -> Iterator[PostgreSQL]:
 def redis() -> Iterator[Redis]:
     """Run a Redis server; skip where there is none, though never in CI."""
     program = shutil.which("redis-server")
-    if program is None:  # pragma: no cover
+    if program is None:  # pragma: no cover  # not in CI
         missing("no Redis server is installed (Debian: redis-server)")
     server = Redis.make(program)
     try:
@@ -316,6 +316,9 @@ def installed_from_npm(source: Path, folder: Path) -> Path:
             check=True,
             timeout=120,
         )
-    except (OSError, subprocess.SubprocessError) as error:  # pragma: no cover
+    except (
+        OSError,
+        subprocess.SubprocessError,
+    ) as error:  # pragma: no cover  # not in CI
         missing(f"npm cannot install what tests need: {error}")
     return folder / "node_modules"

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import Final
 
 from .pages import DOCS, is_as_printed
 from .services import missing
+from .waiting import eventually
 
 # From the start of a process to its first answer, on a machine busy with others.
 TIMEOUT: Final = 120.0
@@ -107,10 +107,11 @@ class Terminals:
 
 def wait_for(printed: str, shown: Callable[[], str]) -> None:
     """Wait until something shows what is printed on the page."""
-    deadline = time.monotonic() + TIMEOUT
-    while not is_as_printed(printed, shown()):
-        assert time.monotonic() < deadline, f"{printed}\nis not:\n{shown()}"
-        time.sleep(0.1)
+    eventually(
+        lambda: is_as_printed(printed, shown()),
+        TIMEOUT,
+        lambda: f"{printed}\nis not:\n{shown()}",
+    )
 
 
 @contextmanager
@@ -127,7 +128,7 @@ def ending(processes: list[subprocess.Popen[bytes]]) -> Iterator[None]:
 
 def build_wheel(folder: Path) -> Path:
     """Build the package as it is published; return the folder that it is in."""
-    if find_spec("hatchling") is None:  # pragma: no cover
+    if find_spec("hatchling") is None:  # pragma: no cover  # not in CI
         missing("no hatchling is installed (requirements.txt)")
     options = ["--wheel", "--no-isolation", "--outdir", str(folder)]
     run = [sys.executable, "-m", "build", *options, str(DOCS.parent)]

@@ -47,7 +47,7 @@ TIMEOUT: Final = 300
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     """Strictly: no dead link, no unknown reference, no page in no index."""
-    if find_spec("sphinx") is None:  # pragma: no cover
+    if find_spec("sphinx") is None:  # pragma: no cover  # not in CI
         missing("no Sphinx is installed (requirements.txt)")
     options = ["-W", "--keep-going", "-n", "-q", "-E", "-b", "html"]
     result = subprocess.run(  # noqa: S603  # our own command
@@ -91,7 +91,7 @@ def pages_that_run() -> list[str]:
 def test_the_page_runs(page: str, tmp_path: Path) -> None:
     """Its Python in a project, its commands with the output that it prints."""
     package = NEEDED.get(page)
-    if package and find_spec(package) is None:  # pragma: no cover
+    if package and find_spec(package) is None:  # pragma: no cover  # not in CI
         missing(f"no {package} is installed (requirements.txt)")
     result = subprocess.run(  # noqa: S603  # this very Python, on our own pages
         [sys.executable, "-m", "tests.pages", page, tmp_path],
@@ -152,7 +152,7 @@ def test_scripts_of_pages_are_javascript(block: Block, tmp_path: Path) -> None:
 def check_javascript(text: str, folder: Path) -> None:
     """Have Node parse a module."""
     node = shutil.which("node")
-    if node is None:  # pragma: no cover
+    if node is None:  # pragma: no cover  # not in CI
         missing("no Node.js is installed (Debian: nodejs)")
     path = folder / "block.mjs"
     path.write_text(text, encoding="utf-8")

@@ -221,7 +221,10 @@ def carriers(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 capture_output=True,
                 timeout=TIMEOUT,
             )
-        except (OSError, subprocess.SubprocessError) as error:  # pragma: no cover
+        except (
+            OSError,
+            subprocess.SubprocessError,
+        ) as error:  # pragma: no cover  # not in CI
             missing(f"PyPI or Debian does not give what tests need: {error}")
     for source in folder.glob("*.tar.gz"):
         shutil.unpack_archive(source, folder, filter="data")

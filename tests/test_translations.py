@@ -119,7 +119,7 @@ def test_what_is_compiled_is_what_is_written(language: str) -> None:
 
 def test_the_catalogues_are_in_step_with_the_source(tmp_path: Path) -> None:
     """Each text of the source is in the catalogues, and nothing else is."""
-    if not shutil.which("xgettext"):  # pragma: no cover
+    if not shutil.which("xgettext"):  # pragma: no cover  # not in CI
         missing("no xgettext is installed (Debian: gettext)")
     package = tmp_path / "wsorigin"
     shutil.copytree(

@@ -12,11 +12,15 @@ from typing import Final
 _STEP: Final = 0.02
 
 
-def eventually(condition: Callable[[], object], within: float = 10.0) -> float:
-    """Return the seconds until something is so; fails where it is not."""
+def eventually(
+    condition: Callable[[], object],
+    within: float = 10.0,
+    complaint: Callable[[], str] = str,
+) -> float:
+    """Return the seconds until something is so; fails, with a complaint, where not."""
     started = time.monotonic()
     while not condition():
-        assert time.monotonic() < started + within
+        assert time.monotonic() < started + within, complaint()
         time.sleep(_STEP)
     return time.monotonic() - started
 

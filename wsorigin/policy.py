@@ -23,7 +23,7 @@ from .nearest import Nearest, Neighbours
 from .origins import MAX_LENGTH, InvalidOrigin, Origin
 from .patterns import PatternKind, is_extension_id
 from .reasons import MissingOrigin, Reason
-from .rules import Entry, Rule
+from .rules import AUDIENCE, CREDENTIALS, Entry, Rule
 from .site import Relation, Site
 
 # All that a caller of `Policy` needs, whatever room it lives in.
@@ -318,7 +318,7 @@ class Policy:
     def _listed(self, value: str, audience: str) -> Entry | None:
         """Return what lists a header word for word, with all that a rule can grant."""
         for entry in self._exact.get(value, ()):
-            if entry[7] and entry[8] in ("", audience):
+            if entry[CREDENTIALS] and entry[AUDIENCE] in ("", audience):
                 return entry
         return None
 
@@ -417,5 +417,5 @@ _Ruling = tuple[Origin | None, Decision]
 
 def _for_audience(entries: tuple[Entry, ...], audience: str) -> Iterator[Rule]:
     for entry in entries:
-        if entry[8] in ("", audience):
+        if entry[AUDIENCE] in ("", audience):
             yield Rule.of(entry)

@@ -16,6 +16,11 @@ from .reasons import Reason
 # those: with 100,000 rules as objects, each full collection would hold up the event
 # loop.
 Entry = tuple[str, str, str, int | Literal["*"] | None, str, str, str, bool, str, str]
+# Where each stands in it. No NamedTuple: of those the collector never stops.
+SOURCE: Final = 6
+CREDENTIALS: Final = 7
+AUDIENCE: Final = 8
+REASON: Final = 9
 
 _REASONS: Final = {str(reason): reason for reason in Reason}
 _REASON_OF_KIND: Final = {
@@ -91,22 +96,22 @@ class Rule:
     @property
     def source(self) -> str:
         """Where it came from."""
-        return self.entry[6]
+        return self.entry[SOURCE]
 
     @property
     def credentials(self) -> bool:
         """Whether the cookies that come along count."""
-        return self.entry[7]
+        return self.entry[CREDENTIALS]
 
     @property
     def audience(self) -> str:
         """The only audience for which it counts; empty: all."""
-        return self.entry[8]
+        return self.entry[AUDIENCE]
 
     @property
     def reason(self) -> Reason:
         """Why a handshake is allowed where it covers the origin."""
-        return _REASONS[self.entry[9]]
+        return _REASONS[self.entry[REASON]]
 
     def replace(self, **changes: Any) -> Rule:
         """Return a rule that differs in these attributes."""

@@ -73,7 +73,7 @@ class Kind:
         """Return its program's path; skip where there is none, though never in CI."""
         path = f"{os.environ['PATH']}:/usr/sbin"  # not on everybody's path in Debian
         program = shutil.which(self.program, path=path)
-        if program is None:  # pragma: no cover
+        if program is None:  # pragma: no cover  # not in CI
             missing(f"{self.program} is not installed (Debian: {self.package})")
         return program
 
