@@ -621,7 +621,7 @@ def test_receivers_that_cannot_keep_up_miss_changes() -> None:
     signals.policy_changed.connect(receive)
     try:
         for number in range(refresh._MAX_TELLING + 5):
-            refresh._announce(old="", new=str(number))
+            refresh._tell_of_change(old="", new=str(number))
         eventually(lambda: len(heard) == refresh._MAX_TELLING)
     finally:
         released.set()
