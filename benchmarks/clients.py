@@ -167,6 +167,13 @@ class Handshakes:
         """How many were answered in a second."""
         return len(self.latencies) / self.seconds
 
+    def add(self, more: Handshakes) -> None:
+        """Take in what another turn came to."""
+        self.seconds += more.seconds
+        self.cpu_seconds += more.cpu_seconds
+        self.latencies += more.latencies
+        self.statuses += more.statuses
+
 
 def percentile(seconds: Sequence[float], percent: float) -> float:
     """Return the milliseconds below which so many percent of these are."""

@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from .clients import Clients, Handshakes, percentile, request
@@ -34,6 +35,7 @@ BUSY: Final = "% busy"
 
 BARE: Final = "bare consumer"
 RAW: Final = "raw refusal"
+REASONED: Final = "raw refusal, with a reason"
 SESSION: Final = "bare, in AuthMiddlewareStack"
 FRONT: Final = "wsorigin, before AuthMiddlewareStack"
 WSORIGIN: Final = ("wsorigin, consumer", "wsorigin, wrapper")
@@ -73,6 +75,7 @@ ACCEPTING: Final = (
 )
 REFUSING: Final = (
     Contender(RAW, "/refuse/"),
+    Contender(REASONED, "/refuse/reason/"),
     Contender(WSORIGIN[0], "/guarded/"),
     Contender(WSORIGIN[1], "/wrapped/"),
     Contender("Channels, allowed hosts", "/hosts/"),
@@ -85,8 +88,10 @@ REFUSING: Final = (
 def results(*, quick: bool, effort: Effort) -> list[Figures]:
     """Measure on each server."""
     options = {
-        "rounds": 1 if quick else effort.rounds,
-        "handshakes": 10 if quick else 250,
+        "rounds": 1 if quick else min(effort.rounds, 9),
+        # A round is cut so often, and contenders take turns with the pieces.
+        "pieces": 1 if quick else 4,
+        "handshakes": 10 if quick else 60,
         "origins": QUICK_ORIGINS if quick else ORIGINS,
     }
     with sqlite() as database:
@@ -97,7 +102,11 @@ def results(*, quick: bool, effort: Effort) -> list[Figures]:
 def promises(figures: Sequence[Figures]) -> Iterator[Promise]:
     """Yield how many handshakes a guard lets a server do."""
     rates = [one for one in figures if one.unit == RATE]
-    for question, to, part in ((ACCEPTED, BARE, 0.97), (REFUSED, RAW, 0.9)):
+    for question, to, part in (
+        (ACCEPTED, BARE, 0.97),
+        (REFUSED, RAW, 0.9),
+        (REFUSED, REASONED, 0.9),
+    ):
         cases = {
             f"{one.case}: {name}": one.ratio(name, to)
             for one in rates
@@ -132,6 +141,27 @@ def across(one: Figures, name: str, other: Figures, to: str) -> Spread:
     return Spread.of([mine / theirs for mine, theirs in pairs])
 
 
+@dataclass(slots=True)
+class Turn:
+    """What a contender did in a round; ``cpu`` and ``queries`` are the server's."""
+
+    done: Handshakes = field(default_factory=Handshakes)
+    cpu: float = 0.0
+    queries: int = 0
+
+    def go_on(
+        self, server: Server, clients: Clients, handshake: bytes, count: int
+    ) -> None:
+        """Have it answer so many more handshakes."""
+        asked = queries(server, clients)
+        server.settle()
+        before = server.cpu_seconds()
+        self.done.add(clients.shake_hands(server.address, handshake, count))
+        server.settle()
+        self.cpu += server.cpu_seconds() - before
+        self.queries += queries(server, clients) - asked
+
+
 class Sheet:
     """The figures of one question on one server."""
 
@@ -145,27 +175,32 @@ class Sheet:
         }
         self.queries = Figures(QUERIES, server, "queries", {})
 
-    def add(self, name: str, done: Handshakes, cpu: float, queries: int) -> None:
+    def add(self, name: str, turn: Turn) -> None:
         """Add what a contender did in another round."""
-        count = len(done.latencies)
+        done, count = turn.done, len(turn.done.latencies)
         for unit, value in (
-            (RATE, count / cpu),
+            (RATE, count / turn.cpu),
             (CLOCK, done.per_second),
             (MEDIAN, percentile(done.latencies, 50)),
             (TAIL, percentile(done.latencies, 99)),
             (BUSY, 100 * done.cpu_seconds / done.seconds),
         ):
             self.figures[unit].add(name, value)
-        self.queries.add(name, queries / count)
+        self.queries.add(name, turn.queries / count)
 
 
 def measure(
-    name: str, rights: Rights, rounds: int, handshakes: int
+    name: str, rights: Rights, rounds: int, pieces: int, handshakes: int
 ) -> Iterator[Figures]:
     """Have each contender accept, and refuse, in turn; all in one process."""
     accepted, refused = Sheet(ACCEPTED, name, BARE), Sheet(REFUSED, name, RAW)
-    turns = [(one, 101, accepted) for one in ACCEPTING]
-    turns += [(one, 403, refused) for one in REFUSING]
+    asked = [
+        (one, request_of(one, rights, LISTED.format(one.number)), 101, accepted)
+        for one in ACCEPTING
+    ]
+    asked += [
+        (one, request_of(one, rights, STRANGER), 403, refused) for one in REFUSING
+    ]
     with ExitStack() as stack:
         elsewhere = stack.enter_context(apart())
         (server,) = stack.enter_context(serving(name))
@@ -174,27 +209,27 @@ def measure(
         server.wait_until_open(request("/guarded/", Origin=LISTED.format(9)))
         clients = stack.enter_context(Clients())
         for number in range(-1, rounds):  # a round before the first warms up
-            # In another order each time, since who comes next to whom makes a difference.
-            random.Random(number).shuffle(turns)  # noqa: S311  # no secret
-            for one, status, sheet in turns:
-                origin = STRANGER if status == 403 else LISTED.format(one.number)
-                headers = rights.headers(origin, with_session=one.with_session)
-                handshake = request(one.path, **headers)
-                count = max(1, int(handshakes * one.share))
-                asked = queries(server, clients)
-                server.settle()
-                before = server.cpu_seconds()
-                done = clients.shake_hands(server.address, handshake, count)
-                server.settle()
-                cpu = server.cpu_seconds() - before
-                if set(done.statuses) != {status}:
-                    raise RuntimeError(f"{one.name}: {dict(done.statuses)}")
-                if number >= 0:
-                    more = queries(server, clients) - asked
-                    sheet.add(one.name, done, cpu, more)
+            turns = [Turn() for _ in asked]
+            for piece in range(pieces):
+                pairs = list(zip(asked, turns, strict=True))
+                # In another order each time: it matters who comes next to whom.
+                random.Random(f"{number}, {piece}").shuffle(pairs)  # noqa: S311
+                for (one, handshake, status, _), turn in pairs:
+                    count = max(1, int(handshakes * one.share))
+                    turn.go_on(server, clients, handshake, count)
+                    if set(turn.done.statuses) != {status}:
+                        raise RuntimeError(f"{one.name}: {dict(turn.done.statuses)}")
+            if number >= 0:
+                for (one, _, _, sheet), turn in zip(asked, turns, strict=True):
+                    sheet.add(one.name, turn)
     for sheet in (accepted, refused):
         yield from sheet.figures.values()
     yield refused.queries
+
+
+def request_of(one: Contender, rights: Rights, origin: str) -> bytes:
+    """Return the handshake that a contender is asked with."""
+    return request(one.path, **rights.headers(origin, with_session=one.with_session))
 
 
 def queries(server: Server, clients: Clients) -> int:
@@ -239,9 +274,9 @@ def main() -> None:
     list_origins(options["origins"])
     rights = Rights()
     rounds, handshakes = options["rounds"], options["handshakes"]
-    found = [ceiling(rounds, handshakes)]
+    found = [ceiling(rounds, options["pieces"] * handshakes)]
     for name in SERVERS:
-        found += measure(name, rights, rounds, handshakes)
+        found += measure(name, rights, rounds, options["pieces"], handshakes)
     print(json.dumps([one.plain() for one in found]))
 
 

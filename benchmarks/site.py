@@ -22,8 +22,10 @@ from channels.security.websocket import (  # noqa: E402
 )
 
 from wsorigin.consumers import OriginGuardMixin  # noqa: E402
+from wsorigin.denial import DENIAL_EXTENSION, problem_body  # noqa: E402
 from wsorigin.guard import Application, OriginGuard  # noqa: E402
 from wsorigin.handshake import Scope  # noqa: E402
+from wsorigin.policy import Reason  # noqa: E402
 
 GROUP: Final = "measured"
 # As in servers.py, for those who know no database.
@@ -103,6 +105,27 @@ async def refuse(scope: Scope, receive: Any, send: Any) -> None:
     await send({"type": "websocket.close"})
 
 
+_REASON: Final = {
+    "type": "websocket.http.response.body",
+    "body": problem_body(Reason.UNLISTED),
+}
+
+
+async def refuse_with_reason(scope: Scope, receive: Any, send: Any) -> None:
+    """Refuse all as wsorigin does, with its very answer where a server can give one."""
+    if DENIAL_EXTENSION not in (scope.get("extensions") or ()):
+        await refuse(scope, receive, send)
+        return
+    await receive()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"cache-control", b"no-store"),
+    ]
+    start = "websocket.http.response.start"
+    await send({"type": start, "status": 403, "headers": headers})
+    await send(_REASON)
+
+
 def validated(count: int) -> Application:
     """Return the echo behind Channels' validator with so many origins."""
     origins = [LISTED.format(number) for number in range(count)]
@@ -112,6 +135,7 @@ def validated(count: int) -> Application:
 APPLICATIONS: Final[dict[str, Application]] = {
     "/accept/": accept,
     "/refuse/": refuse,
+    "/refuse/reason/": refuse_with_reason,
     "/bare/": Bare.as_asgi(),
     "/guarded/": Guarded.as_asgi(),
     "/wrapped/": OriginGuard(Bare.as_asgi()),

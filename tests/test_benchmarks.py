@@ -199,7 +199,7 @@ def test_each_promise_says_whether_it_is_met(
     output = (results / "output.txt").read_text(encoding="utf-8")
     with_redis = bool(shutil.which("redis-server"))
 
-    assert len(report["promises"]) == 21 + with_redis
+    assert len(report["promises"]) == 22 + with_redis
     for promise in report["promises"]:
         median = promise["cases"][promise["worst"]]["median"]
         if "at_least" in promise:
