@@ -462,6 +462,31 @@ class Broken:
         raise RuntimeError
 
 
+async def test_a_session_that_does_not_count_is_none_to_lose(opened: Opener) -> None:
+    """The cookies that came along are gone before anybody could rest upon them."""
+    user = await make_user()
+    client = await log_in(user)
+    with override_policy(inherit=["cors"], CORS_ALLOWED_ORIGINS=[APP]):
+        socket = await opened(origin=APP, cookies=client.cookies)
+        await sync_to_async(client.logout)()
+        await told(Hint("user", str(user.pk)))
+
+        assert await socket.is_open()
+
+
+async def test_a_user_without_a_cookie_is_one_to_lose(opened: Opener) -> None:
+    """Whom middleware of the site's own has found, by whatever means."""
+    user = await make_user()
+
+    async def with_user(scope: Any, receive: Any, send: Any) -> None:
+        await GuardedAsyncEcho.as_asgi()({**scope, "user": user}, receive, send)
+
+    socket = await opened(with_user)
+    await deactivate(user)
+
+    assert await socket.ended() == 4401
+
+
 async def test_a_session_that_cannot_be_read_has_to_stand_at_the_least(
     opened: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -768,6 +793,30 @@ async def test_a_guard_that_only_tries_does_not_speak_for_another(
             assert await socket.is_open()
 
 
+@pytest.mark.parametrize("ends", ["outside", "inside"])
+async def test_guards_on_the_way_share_one_connection(
+    ends: str, opened: Opener
+) -> None:
+    """It stands for as long as each of them lets it in, on its own terms."""
+    guarded = OriginGuard(
+        GuardedAsyncEcho.as_asgi(audience="inside"), audience="outside"
+    )
+    with override_policy(inherit=["database"]):
+        rows = {
+            audience: await trust(APP, audience=audience)
+            for audience in ("outside", "inside")
+        }
+        other = await trust(OTHER)
+        socket = await opened(guarded, origin=APP)
+        assert open_connections() == 1
+        await change(other, is_active=False)
+        await told(Hint("origins"))
+        assert await socket.is_open()
+        await change(rows[ends], is_active=False)
+
+        assert await socket.ended() == 4403
+
+
 async def test_one_line_for_all_that_is_closed(
     opened: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -860,6 +909,37 @@ async def test_a_consumer_can_end_its_own_connection(opened: Opener) -> None:
 
     assert message == {"type": "websocket.close", "code": 4000}
     assert AsyncEcho.codes == [4000]
+
+
+async def test_the_guard_waits_until_the_server_has_taken_its_close() -> None:
+    """Some servers close by themselves where an application is over, without a code."""
+    calls: list[str] = []
+    taken = asyncio.Event()
+
+    async def quits(scope: Any, receive: Any, send: Any) -> None:
+        scope["wsorigin"].connection.end(4000)
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        calls.append("close")
+        await taken.wait()
+        calls.append("taken")
+
+    with override_policy(APP):
+        scope = {
+            "type": "websocket",
+            "path": "/",
+            "headers": [(b"origin", APP.encode())],
+        }
+        running = asyncio.create_task(OriginGuard(quits)(scope, receive, send))
+        await aeventually(lambda: calls == ["close"])
+        assert not running.done()
+        taken.set()
+        await running
+
+    assert calls == ["close", "taken"]
 
 
 async def test_revoked_during_a_long_handler(opened: Opener) -> None:

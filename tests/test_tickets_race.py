@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from wsorigin.tokens import MAX_OUTSTANDING
+
 from .fleet.crowd import Crowd, crowded
 from .fleet.guests import SITE
 from .fleet.servers import TIMEOUT, Fleet, environment, fleet
@@ -81,3 +83,12 @@ def test_a_socket_outlives_its_ticket(tickets: Fleet, crowd: Crowd, path: str) -
     crowd.wait(lambda: not member.is_open, TIMEOUT)
 
     assert member.code == 4401
+
+
+def test_nobody_gets_more_tickets_by_asking_all_at_once(tickets: Fleet) -> None:
+    """The bound is counted under a lock, or each would count what was there before."""
+    tickets.operator("add_user", name="hasty")
+    count = MAX_OUTSTANDING + 20
+    minted = tickets.operator("mint_tickets_at_once", user="hasty", count=count)
+
+    assert minted == MAX_OUTSTANDING

@@ -245,13 +245,8 @@ class OriginGuard:
             handshake, decision, enforced, token, connection, withheld
         )
         scope = {**scope, "wsorigin": admission}
-        if (
-            offered
-            or not decision.credentials
-            or token
-            or b"authorization" in headers
-            or SUBPROTOCOL_HEADER in headers
-        ):
+        # Beside a token, cookies never count: no secret comes without one of these.
+        if offered or not decision.credentials or SUBPROTOCOL_HEADER in headers:
             restrict(scope, headers)
         if own is None:
             return scope, receive, send, None, None

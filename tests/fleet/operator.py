@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ if __name__ == "__main__":  # pragma: no branch
 
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from tests.servers import logins
@@ -94,6 +95,23 @@ def mint_ticket(user: str, origin: str, session: str = "") -> Minted:
     return token.pk, text
 
 
+def mint_tickets_at_once(user: str, count: int) -> int:
+    """Mint so many tickets in as many threads; return how many there are for it."""
+    owner = User.objects.get(username=user)
+
+    def mint_one(_: int) -> bool:
+        try:
+            tokens.mint_ticket(owner, origin=None)
+        except tokens.TooManyTickets:
+            return False
+        finally:
+            connections.close_all()
+        return True
+
+    with ThreadPoolExecutor(count) as threads:
+        return sum(threads.map(mint_one, range(count)))
+
+
 def revoke(pk: int) -> None:
     """Revoke a token."""
     assert tokens.revoke(ConnectionToken.objects.get(pk=pk), "leaked")
@@ -142,6 +160,7 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
         expire_session,
         mint,
         mint_ticket,
+        mint_tickets_at_once,
         revoke,
         expire_token,
         rotate,
