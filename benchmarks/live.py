@@ -58,6 +58,7 @@ class Kind(NamedTuple):
 
 BARE: Final = "bare consumer"
 STACK: Final = "bare, in AuthMiddlewareStack, session"
+AGAIN: Final = "bare consumer, once more"
 GUARDED: Final = "wsorigin, consumer"
 KINDS: Final = (
     Kind(BARE, "/bare/", BARE),
@@ -73,8 +74,9 @@ KINDS: Final = (
         with_session=True,
     ),
 )
-# What a connection rests upon is nothing to its messages.
-TALKING: Final = KINDS[:3]
+# What a connection rests upon is nothing to its messages. The bare one talks twice: by
+# so much this measurement is wrong.
+TALKING: Final = (*KINDS[:3], Kind(AGAIN, "/bare/", BARE))
 
 
 def results(*, quick: bool, effort: Effort) -> list[Figures]:
@@ -99,7 +101,8 @@ def promises(figures: Sequence[Figures]) -> Iterator[Promise]:
         f"{one.case}: {kind.name}": one.ratio(kind.name)
         for one in figures
         if one.unit == PER_CPU
-        for kind in TALKING[1:]
+        for kind in TALKING
+        if kind.name.startswith("wsorigin")
     }
     text = f"Messages through a guard are {{}} {TIMES} as fast as without"
     yield Promise(text, 0.99, rates, at_least=True)
