@@ -879,6 +879,19 @@ async def test_the_credential_never_reaches_the_application(
 
 
 @pytest.mark.usefixtures("listed")
+async def test_what_a_server_left_in_the_header_does_not_reach_it_either(
+    app: Recorder, origin_client: ClientOf
+) -> None:
+    """Where one name is broken, granian lists none; the header is there all the same."""
+    broken = (b"sec-websocket-protocol", f"{MARKER}, v1, v 2".encode())
+    client = origin_client(OriginGuard(app), "/ws/", origin=APP, headers=[broken])
+    await client.handshake()
+
+    [scope] = app.scopes
+    assert dict(scope["headers"])[b"sec-websocket-protocol"] == b"v1, v 2"
+
+
+@pytest.mark.usefixtures("listed")
 async def test_other_messages_pass_unchanged(origin_client: ClientOf) -> None:
     """Selecting a subprotocol touches the accept message alone."""
 
@@ -979,6 +992,27 @@ async def test_an_inner_guard_cannot_bring_the_cookies_back(
     [scope] = app.scopes
     assert scope["wsorigin"].decision.credentials is credentials
     assert ((b"cookie", b"sessionid=x") in scope["headers"]) is credentials
+
+
+async def test_cookies_that_count_pass_two_guards(
+    app: Recorder, origin_client: ClientOf
+) -> None:
+    """Also where something else has to be taken out of the scope."""
+    with override_policy(
+        inherit=["cors"], CORS_ALLOWED_ORIGINS=[APP], CORS_ALLOW_CREDENTIALS=True
+    ):
+        client = origin_client(
+            OriginGuard(OriginGuard(app, allowed_origins=[APP])),
+            "/ws/",
+            origin=APP,
+            headers=[(b"cookie", b"sessionid=x")],
+            subprotocols=["v1"],
+        )
+        await client.handshake()
+
+    [scope] = app.scopes
+    assert (b"cookie", b"sessionid=x") in scope["headers"]
+    assert not scope["wsorigin"].withheld
 
 
 async def test_a_report_only_guard_between_does_not_bring_them_back_either(
