@@ -1234,6 +1234,17 @@ def test_explains_that_nothing_checks_a_route(admin_client: Client) -> None:
     assert "Nothing checks the origin at /sync/." in page
 
 
+@override_settings(ASGI_APPLICATION="tests.applications.validated")
+def test_explains_that_another_decides_about_a_route(admin_client: Client) -> None:
+    """Where Channels' own validator stands, wsorigin can say no more than that."""
+    question = {"origin": "https://a.example", "path": "/old/"}
+
+    page = text_of(admin_client.get(f"{LIST}policy/", question))
+
+    assert "No guard stands at /old/" in page
+    assert "AllowedHostsOriginValidator decides there." in page
+
+
 @override_settings(ASGI_APPLICATION="tests.nowhere.application")
 def test_an_application_that_does_not_load_is_no_error(admin_client: Client) -> None:
     """The page says so where the question needs it, and shows the rest."""

@@ -697,6 +697,7 @@ async def test_report_only_lets_denials_through(
     for scope in app.scopes:
         assert scope["wsorigin"].decision == Decision(False, Reason.UNLISTED)
         assert scope["wsorigin"].enforced is False
+        assert scope["wsorigin"].connection is None  # nobody would close it again
         assert (b"cookie", b"sessionid=x") in scope["headers"]
     assert denials()[0].startswith(
         "denied origin='https://evil.example'"

@@ -97,6 +97,12 @@ def route_for(
     return None
 
 
+def validator_at(path: str) -> str:
+    """Return which validator of Channels' decides at a path, empty where none does."""
+    found = route_for(path)
+    return found[0].validator if found else ""
+
+
 def _walk(app: Any, route: Route) -> Iterator[Route]:
     if isinstance(app, ProtocolTypeRouter):
         if "websocket" in app.application_mapping:

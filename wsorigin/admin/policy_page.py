@@ -26,7 +26,7 @@ from wsorigin.origins import MAX_LENGTH
 from wsorigin.policy import Policy, Reason, Rule
 from wsorigin.reconciliation import Row, is_row, reconcile
 from wsorigin.refresh import current, get_policy
-from wsorigin.routes import websocket_routes
+from wsorigin.routes import validator_at, websocket_routes
 
 RULES_PER_PAGE: Final = 100
 # Comparing asks four policies about each origin: beyond this the rows stay out of it.
@@ -210,7 +210,7 @@ def answer(form: ExplainForm) -> dict[str, Any] | None:
         form.add_error("path", f"ASGI_APPLICATION: {exc}")
         return None
     if explanation is None:
-        return {"unguarded": asked["path"]}
+        return {"unguarded": asked["path"], "validator": validator_at(asked["path"])}
     decision, nearest = explanation.decision, explanation.nearest
     return {
         "origin": readable(asked["origin"]),

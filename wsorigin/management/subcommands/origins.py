@@ -22,7 +22,7 @@ from wsorigin.policy import Explanation
 from wsorigin.preflight import UNGUARDED
 from wsorigin.reconciliation import reconcile
 from wsorigin.refresh import current, get_policy
-from wsorigin.routes import route_for
+from wsorigin.routes import validator_at
 
 from . import Subcommand, duration, moment, wrong_question
 
@@ -90,8 +90,7 @@ class Explain(Subcommand):
 
 def unguarded(origin: str | None, path: str | None) -> dict[str, Any]:
     """Return, as plain data, what to say where no guard stands: who decides there."""
-    found = route_for(path or "")
-    validator = found[0].validator if found else ""
+    validator = validator_at(path or "")
     sentence = (
         f"No guard stands at {path}: Channels' {validator} decides there."
         if validator
