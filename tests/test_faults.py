@@ -60,7 +60,7 @@ from .servers import sites
 from .servers.client import Client
 from .servers.processes import Kind, Server, running
 from .servers.sites import manage, program
-from .services import PostgreSQL, Redis, channel_layer, harmed
+from .services import PostgreSQL, Redis, channel_layer, harmed, missing
 from .waiting import eventually
 
 pytestmark = pytest.mark.server
@@ -475,7 +475,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "wsorigin", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: S603  # pragma: no cover  # not in CI
-        pytest.skip("no file system can be mounted here")
+        missing("no file system can be mounted here (this takes root)")
     try:
         yield folder
     finally:
