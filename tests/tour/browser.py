@@ -17,7 +17,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from tests.browser import open_browser
 
-from .site import ATTACK_PORT, SITE_PORT
+from .site import ATTACK_PORT, NOW, SITE_PORT
 from .visits import Visit
 
 SITE: Final = f"http://localhost:{SITE_PORT}"
@@ -78,6 +78,8 @@ def touring(folder: Path) -> Iterator[BrowserContext]:
                 cookie = {"name": "sessionid", "value": session, "url": SITE}
                 browser.add_cookies([cookie])
                 browser.add_init_script(_STILL)
+                # The admin's calendar marks today, by the browser's clock.
+                browser.clock.set_fixed_time(NOW)
                 yield browser
         finally:
             process.terminate()
