@@ -24,9 +24,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
 from wsorigin import refresh
-from wsorigin.denial import DENIAL_EXTENSION, Message, Receive, Send
+from wsorigin.denial import DENIAL_EXTENSION
 from wsorigin.guard import Application, OriginGuard
-from wsorigin.handshake import Handshake, Scope
+from wsorigin.handshake import Handshake, Message, Receive, Scope, Send
 from wsorigin.policy import Policy
 
 from .rounds import TIMES, Comparison, Contender, Promise, Result, Spread

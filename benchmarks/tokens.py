@@ -82,7 +82,7 @@ def peers() -> list[str]:
 def wsorigin(text: str) -> object:
     """Verify one of ours, as the guard does."""
     from wsorigin.credentials import Secret
-    from wsorigin.tokens import Verified, verify
+    from wsorigin.verification import Verified, verify
 
     verified = verify(Secret.parse(text), None)
     if not isinstance(verified, Verified):

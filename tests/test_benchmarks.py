@@ -28,8 +28,7 @@ from benchmarks import (
     serving,
     tokens,
 )
-from wsorigin.denial import Receive, Send
-from wsorigin.handshake import Scope
+from wsorigin.handshake import Receive, Scope, Send
 
 from .servers.sites import ROOT, unwatched
 

@@ -33,11 +33,10 @@ from django.http import HttpResponse
 from django.test import AsyncClient, override_settings
 from django.urls import path
 
-from wsorigin import checks, consumers, tokens
+from wsorigin import checks, consumers, tokens, verification
 from wsorigin.credentials import Secret, TokenKind
-from wsorigin.denial import Message, Receive, Send
 from wsorigin.guard import Application, OriginGuard
-from wsorigin.handshake import Handshake, Scope
+from wsorigin.handshake import Handshake, Message, Receive, Scope, Send
 from wsorigin.models import ConnectionToken
 from wsorigin.origins import InvalidOrigin
 from wsorigin.patterns import OriginPattern
@@ -575,12 +574,12 @@ def test_what_is_renewed_ends_the_old() -> None:
     """GHSA-5mrq-x3x5-8v8f: after a leak, a new secret leaves nothing of the old one."""
     token, leaked = tokens.mint(TokenKind.SECRET, name="drill", expires_in=DAY)
     secret = Secret.parse(leaked)
-    assert isinstance(tokens.verify(secret, None), tokens.Verified)
+    assert isinstance(verification.verify(secret, None), verification.Verified)
 
     renewed = Secret.parse(tokens.rotate(token))
 
-    assert tokens.verify(secret, None) is Reason.TOKEN_UNKNOWN
-    assert isinstance(tokens.verify(renewed, None), tokens.Verified)
+    assert verification.verify(secret, None) is Reason.TOKEN_UNKNOWN
+    assert isinstance(verification.verify(renewed, None), verification.Verified)
     # By its name alone, as a session is known by its user, the old one still stands.
     named = ConnectionToken.objects.filter(public_id=secret.public_id, revoked_at=None)
     assert named.exists()

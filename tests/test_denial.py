@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from wsorigin import denial
 from wsorigin.denial import (
     DENIAL_EXTENSION,
-    Message,
     RateLimit,
     close_code,
     log_denial,
@@ -26,7 +25,7 @@ from wsorigin.denial import (
     send_denial,
     shown,
 )
-from wsorigin.handshake import Handshake
+from wsorigin.handshake import Handshake, Message
 from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Decision, Explanation, Policy, Reason, Rule
 from wsorigin.site import Site

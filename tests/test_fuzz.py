@@ -38,7 +38,7 @@ from wsorigin import (
     patterns,
     policy,
     sources,
-    tokens,
+    verification,
 )
 from wsorigin.handshake import Handshake
 from wsorigin.policy import Decision, Policy
@@ -137,7 +137,7 @@ MISTAKES: dict[str, tuple[str, Any, str, Any]] = {
     "no token of ours": ("guard", admission, "is_ours", no),
     "cookies stay": ("guard", admission, "application_headers", same),
     "the session stays": ("guard", admission, "withhold_session", nothing),
-    "any token anywhere": ("guard", tokens, "misplaced", nothing),
+    "any token anywhere": ("guard", verification, "misplaced", nothing),
     "one close code for all": ("guard", denial, "close_code", lambda _: 4403),
     "a text is a list": ("settings", sources, "as_entries", as_one_entry),
     "a setting raises": ("settings", sources, "https_only", lambda: 1 / 0),

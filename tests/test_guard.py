@@ -24,10 +24,18 @@ from hypothesis import strategies as st
 from wsorigin import announcing, hooks
 from wsorigin.admission import Admission
 from wsorigin.consumers import GuardedWebsocketConsumer
-from wsorigin.denial import Message, Receive, Send
 from wsorigin.diagnosis import sign
 from wsorigin.guard import OriginGuard
-from wsorigin.handshake import CREDENTIAL_PREFIX, MARKER, PREFLIGHT, Handshake, Scope
+from wsorigin.handshake import (
+    CREDENTIAL_PREFIX,
+    MARKER,
+    PREFLIGHT,
+    Handshake,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 from wsorigin.models import TrustedOrigin
 from wsorigin.policy import SITE, Decision, Reason
 from wsorigin.refresh import get_policy

@@ -21,9 +21,8 @@ from django.utils import timezone
 
 from wsorigin.consumers import GuardedAsyncWebsocketConsumer
 from wsorigin.credentials import Secret, TokenKind
-from wsorigin.denial import Message, Receive, Send
 from wsorigin.guard import OriginGuard
-from wsorigin.handshake import MARKER, Scope
+from wsorigin.handshake import MARKER, Message, Receive, Scope, Send
 from wsorigin.models import ConnectionToken
 from wsorigin.policy import Reason
 from wsorigin.signals import handshake_checked

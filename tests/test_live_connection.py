@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from wsorigin.denial import Message
-from wsorigin.handshake import Handshake
+from wsorigin.handshake import Handshake, Message
 from wsorigin.live import Claim, Connection, Terms, shared_terms
 from wsorigin.policy import MissingOrigin, Policy, Reason
 

@@ -16,9 +16,8 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import Resolver404, path, resolve
 
-from wsorigin.denial import Message
 from wsorigin.guard import OriginGuard
-from wsorigin.handshake import PREFLIGHT, Handshake
+from wsorigin.handshake import PREFLIGHT, Handshake, Message
 from wsorigin.patterns import OriginPattern
 from wsorigin.policy import Decision, Reason, Rule
 from wsorigin.preflight import answer_preflight, describe, handshake_scope

@@ -38,7 +38,7 @@ from wsorigin.live import Claim, Connection, shared_terms
 from wsorigin.models import ConnectionToken
 from wsorigin.policy import Decision, Reason
 from wsorigin.testing import OriginCommunicator
-from wsorigin.tokens import Verified
+from wsorigin.verification import Verified, verify
 
 from .secret_site.processes import TIMEOUT, Site, site
 from .servers.client import Client, Stream
@@ -581,11 +581,11 @@ def test_the_database_is_told_no_token() -> None:
         token, text = tokens.mint(
             TokenKind.SECRET, name="test", user=user, expires_in=timedelta(days=1)
         )
-        assert tokens.verify(Secret.parse(text), APP) == Verified(token)
+        assert verify(Secret.parse(text), APP) == Verified(token)
         texts = [text, tokens.rotate(token, timedelta(hours=1))]
         tokens.revoke(token, "leaked")
         _, ticket = tokens.mint_ticket(user, origin=APP)
-        assert isinstance(tokens.verify(Secret.parse(ticket), APP), Verified)
+        assert isinstance(verify(Secret.parse(ticket), APP), Verified)
     statements = "\n".join(query["sql"] for query in queries)
 
     assert token.public_id in statements

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from wsorigin.consumers import GuardedAsyncJsonWebsocketConsumer
-from wsorigin.denial import Receive, Send
 from wsorigin.guard import OriginGuard
-from wsorigin.handshake import Handshake, Scope
+from wsorigin.handshake import Handshake, Receive, Scope, Send
 from wsorigin.policy import Reason
 from wsorigin.refresh import get_policy
 from wsorigin.testing import Answer, OriginCommunicator, override_policy

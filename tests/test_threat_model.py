@@ -27,7 +27,7 @@ from django.core.asgi import get_asgi_application
 from django.test import override_settings
 from playwright.sync_api import BrowserContext, Page
 
-from wsorigin import tokens
+from wsorigin import tokens, verification
 from wsorigin.credentials import Secret, TokenKind
 from wsorigin.handshake import Handshake
 from wsorigin.models import ConnectionToken, DeniedHandshake
@@ -169,7 +169,7 @@ def test_nothing_in_a_row_opens_anything() -> None:
         made_up = f"{kind.prefix}{row.public_id}{value[:32]}"
         for text in (row.digest, value, made_up, ""):
             guess = Secret(kind, row.public_id, text)
-            assert tokens.verify(guess, None) is Reason.TOKEN_UNKNOWN
+            assert verification.verify(guess, None) is Reason.TOKEN_UNKNOWN
     assert ConnectionToken.objects.filter(used_at=None, last_used_at=None).count() == 2
 
 

@@ -21,7 +21,8 @@ from django.views.debug import ExceptionReporter
 from wsorigin.credentials import Secret
 from wsorigin.models import ConnectionToken
 from wsorigin.policy import Reason
-from wsorigin.tokens import MAX_OUTSTANDING, Verified, mint_ticket, verify
+from wsorigin.tokens import MAX_OUTSTANDING, mint_ticket
+from wsorigin.verification import Verified, verify
 
 urlpatterns = [path("wsorigin/", include("wsorigin.urls"))]
 

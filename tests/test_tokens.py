@@ -21,7 +21,7 @@ from django.test import override_settings
 from django.utils import timezone
 from django.utils.connection import ConnectionDoesNotExist
 
-from wsorigin import tokens
+from wsorigin import tokens, verification
 from wsorigin.credentials import Secret, TokenKind
 from wsorigin.models import ConnectionToken, Disconnection
 from wsorigin.origins import InvalidOrigin
@@ -31,18 +31,15 @@ from wsorigin.tokens import (
     MAX_OUTSTANDING,
     Inspection,
     TooManyTickets,
-    Verified,
-    averify,
     disconnect,
-    find,
     inspect,
     mint,
     mint_ticket,
     prune,
     revoke,
     rotate,
-    verify,
 )
+from wsorigin.verification import Verified, averify, find, verify
 
 APP = "https://app.example"
 EVIL = "https://evil.example"
@@ -456,13 +453,13 @@ def test_an_unknown_token_costs_what_a_known_one_costs(
 ) -> None:
     """One query and two comparisons in constant time, row or no row (ASVS 11.2.4)."""
     compared: list[tuple[int, int]] = []
-    compare = tokens.constant_time_compare
+    compare = verification.constant_time_compare
 
     def counting(one: str, other: str) -> bool:
         compared.append((len(one), len(other)))
         return compare(one, other)
 
-    monkeypatch.setattr(tokens, "constant_time_compare", counting)
+    monkeypatch.setattr(verification, "constant_time_compare", counting)
     token, text = secret_token
     costs = []
     for secret in (
@@ -472,7 +469,7 @@ def test_an_unknown_token_costs_what_a_known_one_costs(
     ):
         compared.clear()
         with django_assert_num_queries(1):
-            tokens.find(secret)
+            verification.find(secret)
         costs.append(list(compared))
 
     assert costs[0] == costs[1] == costs[2] == [(71, 71), (71, 71)]
@@ -540,7 +537,7 @@ def test_of_two_uses_at_once_one_is_noted(
     verify(Secret.parse(text), None)
     first = ConnectionToken.objects.get().last_used_at
     assert token.last_used_at is None
-    tokens._note_use(token, Secret.parse(text))
+    verification._note_use(token, Secret.parse(text))
 
     assert ConnectionToken.objects.get().last_used_at == first
 
@@ -1077,7 +1074,7 @@ def test_what_ends_a_ticket_while_it_is_verified_counts(field: str, ada: User) -
     assert found
     change(token, **{field: timezone.now()})
 
-    assert tokens._redeem(found, secret, "") is Reason.TOKEN_USED
+    assert verification._redeem(found, secret, "") is Reason.TOKEN_USED
     assert (ConnectionToken.objects.get().used_at is None) is (field != "used_at")
 
 

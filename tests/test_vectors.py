@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from wsorigin.denial import Receive, Send
 from wsorigin.guard import OriginGuard
-from wsorigin.handshake import Handshake, Scope
+from wsorigin.handshake import Handshake, Receive, Scope, Send
 from wsorigin.origins import InvalidOrigin, Origin
 from wsorigin.patterns import ALL_ORIGINS, OriginPattern
 from wsorigin.policy import MissingOrigin, Policy, Rule

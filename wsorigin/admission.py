@@ -10,13 +10,15 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .credentials import is_ours
-from .denial import Message, Send, log_withheld
+from .denial import log_withheld
 from .handshake import (
     CREDENTIAL_PREFIX,
     SUBPROTOCOL_HEADER,
     Handshake,
     Headers,
+    Message,
     Scope,
+    Send,
     is_application_subprotocol,
 )
 from .live import Connection

@@ -19,10 +19,9 @@ from channels.generic.websocket import (
     WebsocketConsumer,
 )
 
-from .denial import Receive, Send
 from .endpoints import checked_origins
 from .guard import OriginGuard
-from .handshake import Scope
+from .handshake import Receive, Scope, Send
 
 
 class OriginGuardMixin:

@@ -10,18 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any, Final, Literal
 
-from .handshake import Handshake, Scope, redacted
+from .handshake import Handshake, Message, Receive, Scope, Send, redacted
 from .policy import Decision, Explanation, Reason
 
 logger = logging.getLogger(__name__)
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 # Private use (RFC 6455, section 7.4.2). 1008 would be the standard's own word, but
 # it raises inside Daphne's WebSocket library, and the client sees 1011.

@@ -15,7 +15,7 @@ from .announcing import announce
 from .audit import audit
 from .conf import conf
 from .credentials import Credential, find_credential
-from .denial import RateLimit, Receive, Send, log_denial, may_log, send_denial
+from .denial import RateLimit, log_denial, may_log, send_denial
 from .diagnosis import is_signed, seen
 from .endpoints import Origins, checked_origins, endpoint_policy
 from .handshake import (
@@ -23,7 +23,9 @@ from .handshake import (
     PREFLIGHT,
     SUBPROTOCOL_HEADER,
     Handshake,
+    Receive,
     Scope,
+    Send,
     read_headers,
 )
 from .hooks import as_audience, as_origins, run_hook
@@ -34,7 +36,7 @@ from .preflight import answer_preflight, is_for_page
 from .refresh import aget_policy, policy_in_memory
 from .sessions import may_have_session, session_key_in
 from .signals import handshake_checked
-from .tokens import Verified, averify, misplaced
+from .verification import Verified, averify, misplaced
 
 logger = logging.getLogger(__name__)
 

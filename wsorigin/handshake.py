@@ -8,10 +8,21 @@ and the policy decides about it.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, MutableMapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Container,
+    Iterable,
+    Mapping,
+    MutableMapping,
+)
 from typing import Any, Final, NamedTuple
 
+# What ASGI hands to an application (its specification, "Applications").
 Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 # RFC 6455, section 11.3.4, as ASGI spells it.

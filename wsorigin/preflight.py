@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 
-from .denial import Receive, Send
-from .handshake import PREFLIGHT, Handshake, Scope
+from .handshake import PREFLIGHT, Handshake, Receive, Scope, Send
 from .policy import Decision, Reason
 
 logger = logging.getLogger(__name__)

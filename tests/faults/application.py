@@ -28,9 +28,12 @@ from tests.servers import logins  # noqa: E402
 from tests.servers.consumers import AsyncEcho, SyncEcho  # noqa: E402
 from wsorigin import signals  # noqa: E402
 from wsorigin.consumers import OriginGuardMixin  # noqa: E402
-from wsorigin.denial import Receive, Send  # noqa: E402
 from wsorigin.guard import OriginGuard  # noqa: E402
-from wsorigin.handshake import Scope  # noqa: E402
+from wsorigin.handshake import (  # noqa: E402
+    Receive,
+    Scope,
+    Send,
+)
 from wsorigin.models import TrustedOrigin  # noqa: E402
 from wsorigin.sessions import session_store  # noqa: E402
 

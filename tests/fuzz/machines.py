@@ -19,7 +19,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 from tests.fuzz.model.decision import Entry, Place, Seen, decide
 from tests.fuzz.model.guards import Row
 from tests.fuzz.model.patterns import Pattern, read_pattern
-from wsorigin import tokens
+from wsorigin import tokens, verification
 from wsorigin.credentials import Secret, TokenKind
 from wsorigin.handshake import Handshake
 from wsorigin.models import ConnectionToken, TrustedOrigin
@@ -295,7 +295,7 @@ class TokenMachine(RuleBasedStateMachine):
         known = self.known[token.number]
         self.known[token.number] = known._replace(current="", previous="")
 
-        assert tokens.verify(token.secret, None) == "token-unknown"
+        assert verification.verify(token.secret, None) == "token-unknown"
 
     def end(self, number: int, problem: str) -> None:
         """Note that a row has ended."""
@@ -317,7 +317,7 @@ class TokenMachine(RuleBasedStateMachine):
     def verify(self, token: Held, origin: str | None, audience: str) -> None:
         """Have a token verified, which is answered as the model does."""
         expected = self.expected(token, origin, audience)
-        answer: Any = tokens.verify(token.secret, origin, audience)
+        answer: Any = verification.verify(token.secret, origin, audience)
         if expected:
             assert answer == expected
         else:

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.test import override_settings
 from django.utils import timezone
 
-from wsorigin import refresh, tokens
+from wsorigin import refresh, verification
 from wsorigin.conf import DEFAULTS, conf
 from wsorigin.credentials import Secret
 from wsorigin.models import ConnectionToken
@@ -168,12 +168,12 @@ def find(secret: Secret) -> ConnectionToken | None:
 @contextmanager
 def standing_on(here: Stage) -> Iterator[None]:
     """Have guards read this site's settings, its policy, and the tokens above."""
-    before = refresh.current, vars(conf).copy(), tokens.find
-    refresh.current, tokens.find = here.current, find
+    before = refresh.current, vars(conf).copy(), verification.find
+    refresh.current, verification.find = here.current, find
     vars(conf).update(here.settings)
     try:
         yield
     finally:
-        refresh.current, settings, tokens.find = before
+        refresh.current, settings, verification.find = before
         conf.forget()
         vars(conf).update(settings)

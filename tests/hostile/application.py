@@ -18,9 +18,13 @@ from django.urls import path, re_path
 
 pages = get_asgi_application()  # before anything that may need the app registry
 
-from wsorigin.denial import Message, Receive, Send  # noqa: E402
 from wsorigin.guard import Application, OriginGuard  # noqa: E402
-from wsorigin.handshake import Scope  # noqa: E402
+from wsorigin.handshake import (  # noqa: E402
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
 EVENTS: Final[list[dict[str, Any]]] = []
 

@@ -19,9 +19,9 @@ from django.urls import path, re_path
 pages = get_asgi_application()  # before anything that may need the app registry
 
 from wsorigin import audit, denial  # noqa: E402
-from wsorigin.denial import RateLimit, Receive, Send  # noqa: E402
+from wsorigin.denial import RateLimit  # noqa: E402
 from wsorigin.guard import OriginGuard  # noqa: E402
-from wsorigin.handshake import Handshake, Scope  # noqa: E402
+from wsorigin.handshake import Handshake, Receive, Scope, Send  # noqa: E402  # noqa: E402
 from wsorigin.policy import Decision  # noqa: E402
 from wsorigin.signals import handshake_checked  # noqa: E402
 

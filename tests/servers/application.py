@@ -11,9 +11,12 @@ from django.urls import path, re_path
 
 pages = get_asgi_application()  # before anything that may need the app registry
 
-from wsorigin.denial import Receive, Send  # noqa: E402
 from wsorigin.guard import Application, OriginGuard  # noqa: E402
-from wsorigin.handshake import Scope  # noqa: E402
+from wsorigin.handshake import (  # noqa: E402
+    Receive,
+    Scope,
+    Send,
+)
 from wsorigin.policy import SITE  # noqa: E402
 from wsorigin.signals import handshake_checked  # noqa: E402
 

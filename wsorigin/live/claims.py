@@ -24,7 +24,7 @@ from wsorigin.sessions import (
     session_key_in,
     standing_sessions,
 )
-from wsorigin.tokens import Verified
+from wsorigin.verification import Verified
 
 
 class Claim(NamedTuple):

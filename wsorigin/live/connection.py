@@ -15,9 +15,8 @@ from typing import Final, NamedTuple
 
 from asgiref.sync import markcoroutinefunction
 
-from wsorigin.denial import Message, Receive, Send
 from wsorigin.endpoints import Origins, endpoint_policy
-from wsorigin.handshake import Handshake
+from wsorigin.handshake import Handshake, Message, Receive, Send
 from wsorigin.policy import Decision, Policy, Reason
 
 from .claims import NOTHING, Claim

@@ -27,9 +27,9 @@ from tests.fuzz.model.guards import (
 )
 from tests.fuzz.stage import ROWS, Stage, stages, standing_on
 from tests.fuzz.targets import credentials
-from wsorigin.denial import DENIAL_EXTENSION, Message, Receive, Send
+from wsorigin.denial import DENIAL_EXTENSION
 from wsorigin.guard import OriginGuard
-from wsorigin.handshake import Scope
+from wsorigin.handshake import Message, Receive, Scope, Send
 from wsorigin.policy import SITE
 
 LISTS = ("https://b.test", "https://.a.test:*", "null", "capacitor://localhost")
