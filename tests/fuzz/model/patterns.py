@@ -10,8 +10,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
-from tests.model import covers_host
-
 from .origins import (
     DEFAULT_PORTS,
     LABEL_LETTERS,
@@ -186,6 +184,24 @@ def covers(pattern: Pattern, origin: Tuple) -> bool:
         and pattern.port in ("*", origin.port)
         and covers_host(pattern.host.split("."), origin.host.split("."))
     )
+
+
+def covers_host(pattern: list[str], host: list[str]) -> bool:
+    """Whether the labels of a pattern cover the labels of a host."""
+    first, rest = pattern[0], pattern[1:]
+    if first == "*":
+        return len(host) > len(rest) and host[len(host) - len(rest) :] == rest
+    if first == "":
+        return host == rest or covers_host(["*", *rest], host)
+    if "*" in first:
+        before, _, after = first.partition("*")
+        return (
+            host[1:] == rest
+            and host[0].startswith(before)
+            and host[0].endswith(after)
+            and len(host[0]) > len(before) + len(after)
+        )
+    return host == pattern
 
 
 def is_uuid(text: str) -> bool:
