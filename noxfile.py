@@ -1,7 +1,7 @@
 """
 The matrix: each Python with each Django that runs on it, and the oldest of everything.
 
-``nox`` runs all of it, ``nox -s newest`` its last corner, as CI does. What a Python is
+``nox`` runs all of it, ``nox -s newest oldest`` its corners, as CI does. What a Python is
 missing for is skipped. The suite with servers, browsers and databases is `make test`.
 """
 

@@ -32,6 +32,9 @@ from wsorigin.handshake import Receive, Scope, Send
 
 from .servers.sites import ROOT, unwatched
 
+# What is read here was measured on them.
+pytestmark = pytest.mark.server
+
 # Of a machine that has more to do.
 TIMEOUT = 600
 
