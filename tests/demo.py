@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 from typing import IO, Final
 
 from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
 
-from tests.servers.sites import ROOT, unwatched
+from tests.servers.sites import ROOT, attended, unwatched
 
 PRINTED: Final = re.compile(
     r"The site +(?P<site>http://localhost:\d+/)\n"
@@ -57,15 +56,8 @@ def running_demo(var: Path) -> Iterator[Demo]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    # What waits for the process, waits for the end of its output: this bounds it all.
-    watchdog = Timer(120, process.kill)
-    watchdog.start()
-    with process:
-        try:
-            yield read_printed(process, process.stdout)
-        finally:
-            process.terminate()
-    watchdog.cancel()
+    with attended(process, 120):
+        yield read_printed(process, process.stdout)
 
 
 def read_printed(process: subprocess.Popen[str], stdout: IO[str] | None) -> Demo:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Timer
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +18,7 @@ from wsorigin.denial import CLOSE_CREDENTIAL, CLOSE_REVOKED
 
 from .browser import open_browser
 from .demo import PHONE, Demo, logged_in, running_demo
+from .servers.sites import attended
 
 pytestmark = pytest.mark.browser
 
@@ -79,14 +79,8 @@ def running(*command: str, token: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
         errors="replace",  # frames, as curl prints them
     )
-    watchdog = Timer(PATIENCE, process.kill)
-    watchdog.start()
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-    watchdog.cancel()
+    with attended(process, PATIENCE):
+        yield process
 
 
 def first_line(process: subprocess.Popen[str]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread, Timer
+from threading import Thread
 from typing import Any, Final
 
 import pytest
@@ -27,7 +27,7 @@ from wsorigin.policy import Reason
 
 from .browser import open_browser
 from .pages import texts_in
-from .servers.sites import ROOT, unwatched
+from .servers.sites import ROOT, attended, unwatched
 from .services import free_port
 
 HOWTO: Final = (ROOT / "docs/howto/tokens.md").read_text()
@@ -226,22 +226,16 @@ def test_a_program_with_a_secret_token(project: Project) -> None:
 def display(project: Project, token: str) -> Iterator[subprocess.Popen[str]]:
     """Run the program of the page with a token."""
     url = f"ws://127.0.0.1:{project.port}/ws/feed/"
-    with subprocess.Popen(
+    program = subprocess.Popen(
         [sys.executable, "display.py"],
         cwd=project.folder,
         env={**project.environment, "FEED_TOKEN": token, "FEED_URL": url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as program:
-        # What waits for a line, waits for the end of the program too: this bounds it.
-        watchdog = Timer(2 * TIMEOUT, program.kill)
-        watchdog.start()
-        try:
-            yield program
-        finally:
-            program.kill()
-            watchdog.cancel()
+    )
+    with attended(program, 2 * TIMEOUT):
+        yield program
 
 
 def line(program: subprocess.Popen[str]) -> str:

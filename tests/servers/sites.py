@@ -10,8 +10,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
@@ -61,6 +63,25 @@ def program(module: str, *arguments: str, env: dict[str, str]) -> subprocess.Pop
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@contextmanager
+def attended(process: subprocess.Popen[str], patience: float) -> Iterator[None]:
+    """
+    End a process with the block, and after so many seconds in any case.
+
+    Who waits for a line of its output, waits for its end too: this bounds both.
+    """
+    watchdog = Timer(patience, process.kill)
+    watchdog.start()
+    try:
+        with process:
+            try:
+                yield
+            finally:
+                process.terminate()
+    finally:
+        watchdog.cancel()
 
 
 def manage(*arguments: str, env: dict[str, str]) -> str:

@@ -10,19 +10,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
 from typing import Final, Literal
 
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser import open_browser
+from tests.servers.sites import ROOT, attended
 
 from .site import ATTACK_PORT, NOW, SITE_PORT
 from .visits import Visit
 
 SITE: Final = f"http://localhost:{SITE_PORT}"
 ATTACKER: Final = f"http://localhost:{ATTACK_PORT}"
-ROOT: Final = Path(__file__).parents[2]
 
 # Fills in the form that has the token of Django's protection against forgeries, and
 # sends it as it is then. A field that is there twice counts with its last value.
@@ -58,32 +57,25 @@ def touring(folder: Path) -> Iterator[BrowserContext]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    # What waits for the process, waits for the end of its output: this bounds it all.
-    watchdog = Timer(1800, process.kill)
-    watchdog.start()
-    with process:
-        try:
-            assert process.stdout
-            site, attacker, session = process.stdout.readline().split()
-            rules = (
-                f"MAP localhost:{SITE_PORT} 127.0.0.1:{site},"
-                f"MAP localhost:{ATTACK_PORT} 127.0.0.1:{attacker}"
-            )
-            with open_browser(
-                folder / "profile",
-                [f"--host-resolver-rules={rules}"],
-                timezone_id="UTC",
-                locale="en-GB",
-            ) as browser:
-                cookie = {"name": "sessionid", "value": session, "url": SITE}
-                browser.add_cookies([cookie])
-                browser.add_init_script(_STILL)
-                # The admin's calendar marks today, by the browser's clock.
-                browser.clock.set_fixed_time(NOW)
-                yield browser
-        finally:
-            process.terminate()
-    watchdog.cancel()
+    with attended(process, 1800):
+        assert process.stdout
+        site, attacker, session = process.stdout.readline().split()
+        rules = (
+            f"MAP localhost:{SITE_PORT} 127.0.0.1:{site},"
+            f"MAP localhost:{ATTACK_PORT} 127.0.0.1:{attacker}"
+        )
+        with open_browser(
+            folder / "profile",
+            [f"--host-resolver-rules={rules}"],
+            timezone_id="UTC",
+            locale="en-GB",
+        ) as browser:
+            cookie = {"name": "sessionid", "value": session, "url": SITE}
+            browser.add_cookies([cookie])
+            browser.add_init_script(_STILL)
+            # The admin's calendar marks today, by the browser's clock.
+            browser.clock.set_fixed_time(NOW)
+            yield browser
 
 
 def go(page: Page, visit: Visit) -> None:
