@@ -860,7 +860,8 @@ def test_orders_to_disconnect(ada: User, told: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"^name a user, a token or an origin$"):
         disconnect()
     with pytest.raises(InvalidOrigin):
-        disconnect(origin="app.example")
+        tokens.disconnect_each([{"user": ada}, {"origin": "app.example"}])
+    assert Disconnection.objects.count() == 3
 
 
 # Prune.

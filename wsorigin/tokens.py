@@ -7,7 +7,7 @@ Whether one opens a connection is for `verification` to say.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -272,14 +272,31 @@ def disconnect(
 
     Raises InvalidOrigin for a bad pattern, ValueError where nothing is named.
     """
+    disconnect_each([{"user": user, "token": token, "origin": origin}])
+
+
+def disconnect_each(orders: Iterable[Mapping[str, Any]]) -> None:
+    """
+    Give several orders, each with what `disconnect` takes, and tell of them once.
+
+    Raises what `disconnect` raises, and then gives none.
+    """
+    rows = [_order(**order) for order in orders]
+    if rows:
+        old = timezone.now() - _DISCONNECTIONS_KEPT
+        Disconnection.objects.filter(requested_at__lt=old).delete()
+        Disconnection.objects.bulk_create(rows)
+        announce("disconnection", 0)
+
+
+def _order(
+    user: Any = None, token: ConnectionToken | None = None, origin: str = ""
+) -> Disconnection:
     if user is None and token is None and not origin:
         raise ValueError("name a user, a token or an origin")
     if origin:
         origin = str(OriginPattern.parse(origin))
-    old = timezone.now() - _DISCONNECTIONS_KEPT
-    Disconnection.objects.filter(requested_at__lt=old).delete()
-    Disconnection.objects.create(user=user, token=token, origin=origin)
-    announce("disconnection", 0)
+    return Disconnection(user=user, token=token, origin=origin)
 
 
 def announce(what: str, key: Any, using: str | None = None) -> None:

@@ -6,7 +6,7 @@ Which connections those are, each process finds by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -45,18 +45,16 @@ def disconnect_users(
 def disconnect(
     model_admin: Any,
     request: HttpRequest,
-    orders: Iterable[tuple[Model, dict[str, Any]]],
+    orders: Sequence[tuple[Model, dict[str, Any]]],
 ) -> None:
     """
     Give orders to disconnect, with an entry in the log for each row, and say so.
 
     Each order is a row, and what `wsorigin.tokens.disconnect` takes for it.
     """
+    rows = [row for row, what in orders]
     with transaction.atomic():
-        rows = []
-        for row, what in orders:
-            tokens.disconnect(**what)
-            rows.append(row)
+        tokens.disconnect_each(what for row, what in orders)
         log(request, rows, CHANGE, _("Disconnected its live connections."))
     text = _(
         "The live connections of %(count)d %(items)s close %(when)s. They may come "
