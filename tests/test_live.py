@@ -283,10 +283,12 @@ async def test_a_rotation_ends_nothing(opened: Opener) -> None:
 
 
 async def told(hint: Hint) -> None:
-    """Wait until the watcher has looked into a hint, and once more."""
+    """Wait until the watcher has looked into a hint, and once more, and has acted."""
     one = watcher()
     one.hear(hint)
-    await aeventually(lambda: not (one._again or one._hints or one._looking))
+    await aeventually(
+        lambda: not (one._again or one._hints or one._looking or one._ending)
+    )
 
 
 # Users and sessions
