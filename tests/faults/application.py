@@ -21,6 +21,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
 
+from wsorigin.handshake import Receive, Scope, Send
+
 pages = get_asgi_application()  # before anything that may need the app registry
 
 from tests.processes.application import change  # noqa: E402
@@ -29,11 +31,6 @@ from tests.servers.consumers import AsyncEcho, SyncEcho  # noqa: E402
 from wsorigin import signals  # noqa: E402
 from wsorigin.consumers import OriginGuardMixin  # noqa: E402
 from wsorigin.guard import OriginGuard  # noqa: E402
-from wsorigin.handshake import (  # noqa: E402
-    Receive,
-    Scope,
-    Send,
-)
 from wsorigin.models import TrustedOrigin  # noqa: E402
 from wsorigin.sessions import session_store  # noqa: E402
 

@@ -16,15 +16,11 @@ from channels.sessions import SessionMiddlewareStack
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
+from wsorigin.handshake import Message, Receive, Scope, Send
+
 pages = get_asgi_application()  # before anything that may need the app registry
 
 from wsorigin.guard import Application, OriginGuard  # noqa: E402
-from wsorigin.handshake import (  # noqa: E402
-    Message,
-    Receive,
-    Scope,
-    Send,
-)
 
 EVENTS: Final[list[dict[str, Any]]] = []
 

@@ -16,13 +16,13 @@ from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, re_path
 
+from wsorigin.handshake import Handshake, Receive, Scope, Send
+from wsorigin.policy import Decision
+
 pages = get_asgi_application()  # before anything that may need the app registry
 
 from wsorigin import audit, denial  # noqa: E402
-from wsorigin.denial import RateLimit  # noqa: E402
 from wsorigin.guard import OriginGuard  # noqa: E402
-from wsorigin.handshake import Handshake, Receive, Scope, Send  # noqa: E402  # noqa: E402
-from wsorigin.policy import Decision  # noqa: E402
 from wsorigin.signals import handshake_checked  # noqa: E402
 
 from . import consumers  # noqa: E402
@@ -30,7 +30,7 @@ from . import consumers  # noqa: E402
 logger = logging.getLogger(__name__)
 
 # No line is left out: the tests look for what should not be in them.
-denial.limit = denial.withheld_limit = RateLimit(burst=10_000, per_second=0)
+denial.limit = denial.withheld_limit = denial.RateLimit(burst=10_000, per_second=0)
 # Nor does anybody want to wait for what is written.
 audit._FLUSH_SECONDS = 0.2
 

@@ -9,15 +9,12 @@ from channels.sessions import SessionMiddlewareStack
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
+from wsorigin.handshake import Receive, Scope, Send
+from wsorigin.policy import SITE
+
 pages = get_asgi_application()  # before anything that may need the app registry
 
 from wsorigin.guard import Application, OriginGuard  # noqa: E402
-from wsorigin.handshake import (  # noqa: E402
-    Receive,
-    Scope,
-    Send,
-)
-from wsorigin.policy import SITE  # noqa: E402
 from wsorigin.signals import handshake_checked  # noqa: E402
 
 from . import consumers  # noqa: E402
